@@ -47,7 +47,7 @@ const ROOMS: [Room; 39] = [
         &["model", "profile", "options", "leases", "boot", "lifecycle", "udp"],
         &["network", "config", "app", "inventory", "metrics", "priority"],
     ),
-    room("dhcp6", &["model"], &["lifecycle", "app", "inventory"]),
+    room("dhcp6", &["model"], &["boot", "lifecycle", "app", "inventory"]),
     room(
         "tftp",
         &["model", "config"],

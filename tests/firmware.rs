@@ -32,6 +32,7 @@ hosts:
   chain: {image: disk, local-boot: sanboot, nics: {eth0: "52:54:00:aa:00:03"}}
   arm: {profile: plain, image: arm, addresses: {eth0: 10.77.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
   installed: {profile: plain, image: debian, addresses: {eth0: 10.77.0.16}, nics: {eth0: "52:54:00:aa:00:06"}}
+  v6: {profile: plain, image: live, boot-file: snponly.efi, addresses: {eth0: 10.77.0.17}, nics: {eth0: "52:54:00:aa:00:07"}}
   signed-arm: {profile: plain, image: arm, boot-file: signed/shimaa64.efi, addresses: {eth0: 10.77.0.15}, nics: {eth0: "52:54:00:aa:00:05"}}
 "#;
 
@@ -45,11 +46,15 @@ const DISK_STARTED: &str = "DISK HAS STARTED";
 enum Protocol {
     Pxe,
     Http,
+    /// PXE over IPv6 alone.
+    PxeV6,
 }
 
 /// A guest without its host's processor: what it is emulated as.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Machine {
+    /// OVMF without Secure Boot.
+    X64,
     /// OVMF with Microsoft's keys and Secure Boot.
     SecureX64,
     /// AAVMF.
@@ -84,6 +89,7 @@ impl Guest {
         let directory = server.directory.path();
         let (variables, console) = (directory.join("variables"), directory.join("console"));
         let (program, code, settings) = match machine {
+            Machine::X64 => ("qemu-system-x86_64", "OVMF/OVMF_CODE_4M.fd", "OVMF/OVMF_VARS_4M.fd"),
             Machine::SecureX64 => {
                 ("qemu-system-x86_64", "OVMF/OVMF_CODE_4M.secboot.fd", "OVMF/OVMF_VARS_4M.ms.fd")
             }
@@ -98,6 +104,7 @@ impl Guest {
         let mut qemu = server.inside.command(program);
         qemu.args(["-accel", "tcg,thread=multi", "-m", "1024", "-display", "none", "-nodefaults"]);
         match machine {
+            Machine::X64 => qemu.args(["-machine", "q35,graphics=off", "-cpu", "qemu64"]),
             Machine::SecureX64 => qemu
                 .args(["-machine", "q35,smm=on,graphics=off", "-cpu", "qemu64"])
                 .args(["-global", "driver=cfi.pflash01,property=secure,value=on"]),
@@ -113,10 +120,13 @@ impl Guest {
             "tap,id=n,ifname=tap0,script=no,downscript=no",
         ]);
         qemu.args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac},bootindex=0,romfile=")]);
-        if by == Protocol::Http {
-            for family in ["IPv4", "IPv6"] {
-                qemu.args(["-fw_cfg", &format!("opt/org.tianocore/{family}PXESupport,string=n")]);
-            }
+        let without_pxe: &[&str] = match by {
+            Protocol::Pxe => &[],
+            Protocol::Http => &["IPv4", "IPv6"],
+            Protocol::PxeV6 => &["IPv4"],
+        };
+        for family in without_pxe {
+            qemu.args(["-fw_cfg", &format!("opt/org.tianocore/{family}PXESupport,string=n")]);
         }
         let file = match disk {
             // What is installed restarts.
@@ -299,6 +309,50 @@ fn a_secure_boot_host_is_installed_by_pxe_and_boots_from_its_disk() {
 fn a_secure_boot_host_is_installed_by_http_boot_and_boots_from_its_disk() {
     let test = "a_secure_boot_host_is_installed_by_http_boot_and_boots_from_its_disk";
     installs_with_secure_boot(test, Protocol::Http);
+}
+
+/// Boots a live system whose firmware asks over IPv6; what lets DHCP over IPv4 through is called once
+/// the boot program was loaded.
+fn boots_over_ipv6(test: &str, by: Protocol, program: &str) {
+    let image = match Image::build(None) {
+        Ok(image) => image,
+        Err(why) => return skip(test, &why),
+    };
+    let (mut server, _clients) = lan(SITE, &[]);
+    let live = server.directory.path().join("files/live");
+    fs::create_dir_all(&live).unwrap();
+    fs::copy(image.kernel(), live.join("vmlinuz")).unwrap();
+    fs::copy(image.initrd(), live.join("initrd.img")).unwrap();
+    server.inside.ip("address add fd00:77::1/64 dev lan nodad");
+    server.start(&["lan"]);
+    let mac = "52:54:00:aa:00:07";
+    let mut guest = Guest::start(&server, Machine::X64, by, mac, None);
+    let nft = |line: &str| {
+        let output = server.inside.sh(&format!("nft '{line}'"));
+        assert!(output.status.success(), "{line}: {output:?}");
+    };
+    // Firmware would be served over IPv4 first.
+    nft("add table netdev test");
+    nft("add chain netdev test in { type filter hook ingress device tap0 priority 0; }");
+    nft("add rule netdev test in udp dport 67 drop");
+    let loaded = guest.wait("the boot program is loaded", |_| {
+        server.log().lines().any(|line| line.contains(program) && !line.contains("DHCPv6"))
+    });
+    nft("delete table netdev test");
+    println!("{test}: boot program loaded {:.0} s after power-on", loaded.as_secs_f64());
+    wait_until_up(&server, &mut guest, "v6", test);
+}
+
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_by_pxe_over_ipv6() {
+    boots_over_ipv6("a_host_comes_up_by_pxe_over_ipv6", Protocol::PxeV6, "snponly.efi");
+}
+
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_by_http_boot_over_ipv6() {
+    boots_over_ipv6("a_host_comes_up_by_http_boot_over_ipv6", Protocol::Http, "/files/snponly.efi");
 }
 
 /// A directory that QEMU shows as a disk with Debian's signed loaders.

@@ -33,8 +33,8 @@ pub struct Config {
     pub interfaces: Vec<String>,
     /// Whether to serve DHCP on `interfaces`.
     pub dhcp: bool,
-    /// Whether to answer DHCPv6 requests of UEFI firmware on `interfaces` for hosts that boot
-    /// their local disk, which saves them two minutes for each NIC. Nobody else is answered.
+    /// Whether to answer DHCPv6 requests of the UEFI firmware of hosts on `interfaces`, which saves
+    /// them two minutes for each NIC. Nobody else is answered.
     pub dhcp6: bool,
     /// Whether to send boot data only, beside another DHCP server that assigns the addresses.
     pub proxy_dhcp: ProxyDhcp,

@@ -4,7 +4,7 @@
 use std::net::Ipv6Addr;
 
 use dhcproto::v6::{
-    DhcpOption, IAAddr, IANA, Message, MessageType, OptionCode, Status, StatusCode,
+    DhcpOption, IAAddr, IANA, Message, MessageType, OptionCode, Status, StatusCode, UnknownOption,
 };
 use dhcproto::{Encodable, Encoder};
 
@@ -16,11 +16,17 @@ const MAX_DUID_BYTES: usize = 130;
 const MAX_ASSOCIATIONS: usize = 4;
 /// More addresses of one association than this are not read.
 const MAX_ADDRESSES: usize = 4;
-/// The prefix of the addresses in answers. It is unique local and routed nowhere: EDK2 gives up
-/// before it uses the address.
-const PREFIX: [u16; 4] = [0xfd72, 0x6163, 0x6b73, 0x7472];
+/// The prefix of the addresses of hosts that boot their disk. It is unique local and routed nowhere:
+/// EDK2 gives up before it uses the address.
+const PREFIX: Ipv6Addr = Ipv6Addr::new(0xfd72, 0x6163, 0x6b73, 0x7472, 0, 0, 0, 0);
 /// How long an address is valid, in seconds; it is preferred for half of that.
 const VALID_SECONDS: u32 = 120;
+/// How a vendor class of UEFI HTTP Boot begins (UEFI specification section 24.7).
+const HTTP_CLIENT: &[u8] = b"HTTPClient";
+/// The enterprise number of the vendor class in answers: Intel's, which firmware sends itself.
+const ENTERPRISE: u32 = 343;
+/// OPT_BOOTFILE_URL (RFC 5970 section 3.1).
+const BOOT_FILE_URL: u16 = 59;
 
 /// A client's message, reduced to what its answer depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +39,10 @@ pub(crate) struct ClientMessage {
     source: Ipv6Addr,
     /// Whether firmware asks in order to boot, not an operating system.
     pub boots: bool,
+    /// The first architecture that it names (RFC 5970 section 3.3).
+    pub arch: Option<u16>,
+    /// Whether it loads its boot program by HTTP.
+    pub is_http: bool,
     /// The MAC addresses that the client shows: in its DUID, and in its link-local address.
     pub macs: Vec<Mac>,
     /// The machine's UUID, if its DUID is one.
@@ -75,6 +85,7 @@ pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<ClientMessage> {
     }
     let transaction_id = bytes.get(1..4)?.try_into().ok()?;
     let (mut client_id, mut server_id, mut boots) = (None, None, false);
+    let (mut arch, mut is_http) = (None, false);
     let mut associations = Vec::new();
     for (code, data) in options(bytes.get(4..)?) {
         match code {
@@ -83,8 +94,15 @@ pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<ClientMessage> {
             OptionCode::IANA if associations.len() < MAX_ASSOCIATIONS => {
                 associations.extend(Association::read(data));
             }
-            OptionCode::VendorClass => boots |= is_firmware(data),
-            OptionCode::ClientArchType => boots = true,
+            OptionCode::VendorClass => {
+                let class = first_class(data);
+                is_http |= class.starts_with(HTTP_CLIENT);
+                boots |= is_http || class.starts_with(b"PXEClient");
+            }
+            OptionCode::ClientArchType => {
+                boots = true;
+                arch = arch.or_else(|| data.first_chunk().map(|arch| u16::from_be_bytes(*arch)));
+            }
             _ => {}
         }
     }
@@ -96,6 +114,8 @@ pub(crate) fn read(bytes: &[u8], source: Ipv6Addr) -> Option<ClientMessage> {
         server_id,
         source,
         boots,
+        arch,
+        is_http,
         macs: mac_of_duid(&client_id).into_iter().chain(mac_of_address(source)).collect(),
         uuid: uuid_of_duid(&client_id),
         client_id,
@@ -114,22 +134,29 @@ fn options(mut rest: &[u8]) -> impl Iterator<Item = (OptionCode, &[u8])> {
     })
 }
 
-/// Whether a vendor class (enterprise number, then texts with their lengths) is a firmware's.
-fn is_firmware(vendor_class: &[u8]) -> bool {
-    let first = vendor_class.get(6..).unwrap_or_default();
-    first.starts_with(b"PXEClient") || first.starts_with(b"HTTPClient")
+/// The first text of a vendor class: an enterprise number, then texts with their lengths.
+fn first_class(vendor_class: &[u8]) -> &[u8] {
+    vendor_class.get(6..).unwrap_or_default()
 }
 
-/// Writes the reply, if there is one (RFC 8415 section 18.3). `server_id` is this server's DUID,
-/// `boots_disk` tells whether the client is a host that boots its local disk. A message to
-/// another server, or to none where it needs one, gets no reply (section 16).
-pub(crate) fn answer(
-    message: &ClientMessage,
-    server_id: &[u8],
-    boots_disk: bool,
-) -> Option<Vec<u8>> {
+/// What firmware is told to boot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Boots {
+    /// Its local disk: an answer without a boot file ends the attempt.
+    Disk,
+    /// A boot program, by its URL. The client's address has the first 64 bits of `prefix`, which is
+    /// an address of this server on the link: its answers would not find another one.
+    Url { url: String, prefix: Ipv6Addr },
+    /// Nothing of ours: it is not answered.
+    Nothing,
+}
+
+/// Writes the reply, if there is one (RFC 8415 section 18.3). `server_id` is this server's DUID.
+/// A message to another server, or to none where it needs one, gets no reply (section 16).
+pub(crate) fn answer(message: &ClientMessage, server_id: &[u8], boots: &Boots) -> Option<Vec<u8>> {
     let names_us = message.server_id.as_deref() == Some(server_id);
-    let is_served = boots_disk && message.boots && !message.associations.is_empty();
+    let is_host = *boots != Boots::Nothing;
+    let is_served = is_host && message.boots && !message.associations.is_empty();
     let kind = match message.kind {
         MessageType::Solicit if is_served && message.server_id.is_none() => MessageType::Advertise,
         MessageType::Request if is_served && names_us => MessageType::Reply,
@@ -147,14 +174,29 @@ pub(crate) fn answer(
     if ends {
         options.insert(status(Status::Success));
     }
-    let own = own_address(message.source);
+    let own = match boots {
+        Boots::Url { prefix, .. } => own_address(*prefix, message.source),
+        Boots::Disk | Boots::Nothing => own_address(PREFIX, message.source),
+    };
     for Association { id, addresses } in &message.associations {
         let is_bound = addresses.iter().all(|address| *address == own);
         match message.kind {
-            MessageType::Renew if !(boots_disk && is_bound) => options.insert(no_binding(*id)),
+            MessageType::Renew if !(is_host && is_bound) => options.insert(no_binding(*id)),
             _ if ends && is_bound => {}
             _ if ends => options.insert(no_binding(*id)),
             _ => options.insert(association(*id, own)),
+        }
+    }
+    if let (Boots::Url { url, .. }, MessageType::Advertise | MessageType::Reply, false) =
+        (boots, kind, ends)
+    {
+        options.insert(unknown(BOOT_FILE_URL, url.clone().into_bytes()));
+        if message.is_http {
+            // Not by dhcproto's own type, which writes a wrong length.
+            let length = HTTP_CLIENT.len() as u16;
+            let class =
+                [&ENTERPRISE.to_be_bytes()[..], &length.to_be_bytes(), HTTP_CLIENT].concat();
+            options.insert(unknown(OptionCode::VendorClass.into(), class));
         }
     }
     let mut bytes = Vec::new();
@@ -162,11 +204,15 @@ pub(crate) fn answer(
     Some(bytes)
 }
 
-/// The address of a client whose link-local address is `source`.
-fn own_address(source: Ipv6Addr) -> Ipv6Addr {
+/// The address of a client whose link-local address is `source`, in the network of `prefix`.
+fn own_address(prefix: Ipv6Addr, source: Ipv6Addr) -> Ipv6Addr {
     let [.., a, b, c, d] = source.segments();
-    let [p, q, r, s] = PREFIX;
+    let [p, q, r, s, ..] = prefix.segments();
     Ipv6Addr::new(p, q, r, s, a, b, c, d)
+}
+
+fn unknown(code: u16, data: Vec<u8>) -> DhcpOption {
+    DhcpOption::Unknown(UnknownOption::new(code.into(), data))
 }
 
 fn status(status: Status) -> DhcpOption {
@@ -218,7 +264,6 @@ fn uuid_of_duid(duid: &[u8]) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
-    use dhcproto::v6::UnknownOption;
     use dhcproto::{Decodable, Decoder};
     use proptest::prelude::*;
 
@@ -309,7 +354,8 @@ mod tests {
             ("relayed", T::RelayForw, vec![id(), ia(), arch()], true, None),
         ];
         for (name, kind, options, boots_disk, expected) in cases {
-            let answer = ask(kind, options).and_then(|it| answer(&it, &OURS, boots_disk));
+            let boots = if boots_disk { Boots::Disk } else { Boots::Nothing };
+            let answer = ask(kind, options).and_then(|it| answer(&it, &OURS, &boots));
             let kind = answer.map(|bytes| MessageType::from(bytes[0]));
             assert_eq!(kind, expected, "{name}");
         }
@@ -329,7 +375,7 @@ mod tests {
             let opts = std::iter::once(DhcpOption::IAAddr(address)).collect();
             DhcpOption::IANA(IANA { id: 9, t1: 0, t2: 0, opts })
         };
-        let own = with(own_address(FIRMWARE));
+        let own = with(own_address(PREFIX, FIRMWARE));
         let foreign = with("2001:db8::1".parse().unwrap());
         use MessageType as T;
         let none: &[u16] = &[];
@@ -344,7 +390,8 @@ mod tests {
         ];
         for (name, kind, association, boots_disk, expected, inside) in cases {
             let asked = ask(kind, vec![client(), ours.clone(), association.clone()]).unwrap();
-            let bytes = answer(&asked, &OURS, boots_disk).unwrap();
+            let boots = if boots_disk { Boots::Disk } else { Boots::Nothing };
+            let bytes = answer(&asked, &OURS, &boots).unwrap();
             let reply = Message::decode(&mut Decoder::new(&bytes)).unwrap();
             let mut codes: Vec<u16> =
                 reply.opts().iter().map(|o| OptionCode::from(o).into()).collect();
@@ -362,7 +409,7 @@ mod tests {
     fn an_advertise_has_an_address_and_no_boot_file() {
         let arch = DhcpOption::ClientArchType(vec![7.into()]);
         let message = ask(MessageType::Solicit, vec![client(), wants_address(), arch]).unwrap();
-        let bytes = answer(&message, &OURS, true).unwrap();
+        let bytes = answer(&message, &OURS, &Boots::Disk).unwrap();
         assert_eq!(bytes[..4], [2, 1, 2, 3], "an ADVERTISE of the same transaction");
         let answer = Message::decode(&mut Decoder::new(&bytes)).unwrap();
         let codes: Vec<u16> = answer.opts().iter().map(|o| OptionCode::from(o).into()).collect();
@@ -375,6 +422,60 @@ mod tests {
             panic!("no address");
         };
         assert_eq!(address.addr.to_string(), "fd72:6163:6b73:7472:5054:ff:feaa:1");
+    }
+
+    #[test]
+    fn a_host_that_boots_from_the_network_is_told_its_boot_program() {
+        let arch = |number: u16| DhcpOption::ClientArchType(vec![number.into()]);
+        let ours = || DhcpOption::ServerId(OURS.to_vec());
+        let http = || class(b"HTTPClient:Arch:00016:UNDI:003000");
+        let url = "tftp://[fe80::1]/snponly.efi";
+        let cases = [
+            ("PXE", MessageType::Solicit, vec![arch(7)], (Some(7), false), vec![1, 2, 3, 59]),
+            (
+                "HTTP",
+                MessageType::Solicit,
+                vec![arch(16), http()],
+                (Some(16), true),
+                vec![1, 2, 3, 16, 59],
+            ),
+            (
+                "REQUEST",
+                MessageType::Request,
+                vec![arch(7), ours()],
+                (Some(7), false),
+                vec![1, 2, 3, 59],
+            ),
+            // Firmware gives its address back before it starts what it has loaded.
+            ("RELEASE", MessageType::Release, vec![ours()], (None, false), vec![1, 2, 13]),
+        ];
+        for (name, kind, mut options, told, expected) in cases {
+            options.extend([client(), wants_address()]);
+            let message = ask(kind, options).unwrap();
+            assert_eq!((message.arch, message.is_http), told, "{name}");
+            let prefix = "2001:db8:77::1".parse().unwrap();
+            let boots = Boots::Url { url: url.to_owned(), prefix };
+            let bytes = answer(&message, &OURS, &boots).unwrap();
+            let reply = Message::decode(&mut Decoder::new(&bytes)).unwrap();
+            let mut codes: Vec<u16> =
+                reply.opts().iter().map(|o| OptionCode::from(o).into()).collect();
+            codes.sort_unstable();
+            assert_eq!(codes, expected, "{name}");
+            if let Some(DhcpOption::IANA(association)) = reply.opts().get(OptionCode::IANA) {
+                let address = association.opts.get(OptionCode::IAAddr);
+                let Some(DhcpOption::IAAddr(address)) = address else { panic!("no address") };
+                assert_eq!(address.addr.to_string(), "2001:db8:77:0:5054:ff:feaa:1", "{name}");
+            }
+            let found: Vec<&[u8]> = options_of(&bytes, BOOT_FILE_URL);
+            assert!(found.iter().all(|found| *found == url.as_bytes()), "{name}");
+            let found = options_of(&bytes, 16);
+            assert!(found.iter().all(|found| first_class(found) == HTTP_CLIENT), "{name}");
+        }
+    }
+
+    fn options_of(message: &[u8], code: u16) -> Vec<&[u8]> {
+        let all = super::options(&message[4..]);
+        all.filter(|(found, _)| u16::from(*found) == code).map(|(_, data)| data).collect()
     }
 
     #[test]
@@ -410,7 +511,7 @@ mod tests {
                 bytes.extend(&data[..usize::from(length).min(32)]);
             }
             if let Some(message) = read(&bytes, FIRMWARE) {
-                let answer = answer(&message, &OURS, true).unwrap_or_default();
+                let answer = answer(&message, &OURS, &Boots::Disk).unwrap_or_default();
                 prop_assert!(answer.len() <= 400, "{}", answer.len());
             }
         }

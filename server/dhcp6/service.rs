@@ -1,9 +1,10 @@
 //! Answers DHCPv6 on the configured interfaces: reads packets, obeys decisions, sends answers.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use dhcproto::v6::{CLIENT_PORT, SERVER_PORT};
+use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
@@ -11,10 +12,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{self, ClientMessage};
+use super::decide::{self, Boots, ClientMessage};
 use crate::app::App;
+use crate::boot::arch::{Arch, Client};
+use crate::boot::next::{Next, decide_next};
 use crate::lifecycle::gate::BootSource;
-use crate::model::{HostDhcp, Mac};
+use crate::model::{Host, HostDhcp, Mac, Site, Subnet};
 
 /// All_DHCP_Relay_Agents_and_Servers (RFC 8415 section 7.1).
 const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
@@ -67,7 +70,8 @@ async fn serve(app: &App, interface: &str, stop: CancellationToken) {
         looked_at += 1;
         match received {
             Ok((length, SocketAddr::V6(peer))) if looked_at <= MESSAGES_A_SECOND => {
-                let Some((answer, to)) = answer(app, &server_id, &buffer[..length], peer) else {
+                let answered = answer(app, interface, &server_id, &buffer[..length], peer);
+                let Some((answer, to)) = answered else {
                     continue;
                 };
                 if let Err(error) = socket.send_to(&answer, to).await {
@@ -87,6 +91,7 @@ async fn serve(app: &App, interface: &str, stop: CancellationToken) {
 /// port the packet came from.
 fn answer(
     app: &App,
+    interface: &str,
     server_id: &[u8],
     bytes: &[u8],
     peer: SocketAddrV6,
@@ -102,12 +107,65 @@ fn answer(
         return None;
     }
     let boot_source = app.inventory.boot_source(&snapshot, host, None);
-    let boots_disk = matches!(boot_source, BootSource::Disk(_));
-    let answer = decide::answer(&message, server_id, boots_disk)?;
+    let boots = match (&boot_source, host) {
+        (BootSource::Disk(_), _) => Boots::Disk,
+        (_, Some((_, host))) if message.boots => {
+            let boots = from_network(app, interface, &message, host, &boot_source, &snapshot.site);
+            boots.unwrap_or(Boots::Nothing)
+        }
+        _ => Boots::Nothing,
+    };
+    let answer = decide::answer(&message, server_id, &boots)?;
     let name = host.map(|(name, _)| name);
     // Not in the usual log: anybody on the link may ask in the name of a host, without end.
-    tracing::debug!(host = name, peer = %peer.ip(), "DHCPv6: answered without a boot file");
+    tracing::debug!(host = name, peer = %peer.ip(), ?boots, "DHCPv6: answered");
     Some((answer, SocketAddrV6::new(*peer.ip(), CLIENT_PORT, 0, peer.scope_id())))
+}
+
+/// Where the firmware of a host finds its boot program: at this server's link-local address, which a
+/// client on the link reaches whatever its routes are. None where the interface has no other address:
+/// the client would get one that this server's answers do not find.
+fn from_network(
+    app: &App,
+    interface: &str,
+    message: &ClientMessage,
+    host: &Host,
+    boot_source: &BootSource<'_>,
+    site: &Site,
+) -> Option<Boots> {
+    let arch = Arch::from_number(message.arch?);
+    let client = if message.is_http { Client::HttpBoot(arch) } else { Client::Pxe(arch) };
+    let entries = getifaddrs().ok()?.filter(|entry| entry.interface_name == interface);
+    let addresses: Vec<IpAddr> = entries.filter_map(|entry| address_of(&entry)).collect();
+    let is_on_link = |subnet: &&Subnet| addresses.iter().any(|own| subnet.cidr.contains(own));
+    // As for IPv4: the subnets of the interface may name boot files of their own.
+    let boot_files = site.subnets.values().filter(is_on_link).map(|subnet| &subnet.boot_files);
+    let boot_files = boot_files.into_iter().find(|files| !files.is_empty());
+    let Next::Nbp(name) = decide_next(client, Some(host), boot_source, boot_files) else {
+        return None;
+    };
+    let own = addresses.iter().filter_map(|address| match address {
+        IpAddr::V6(own) => Some(*own),
+        IpAddr::V4(_) => None,
+    });
+    let (link_local, others): (Vec<_>, Vec<_>) = own.partition(Ipv6Addr::is_unicast_link_local);
+    let (own, prefix) = (*link_local.first()?, *others.first()?);
+    if !message.is_http {
+        return Some(Boots::Url { url: format!("tftp://[{own}]/{name}"), prefix });
+    }
+    let listener = app.config.now().machine_listen;
+    // One at an IPv4 address is not reached by IPv6.
+    if listener.is_ipv4() {
+        return None;
+    }
+    let url = format!("http://[{own}]:{}/files/{name}", listener.port());
+    Some(Boots::Url { url, prefix })
+}
+
+fn address_of(entry: &InterfaceAddress) -> Option<IpAddr> {
+    let address = entry.address.as_ref()?;
+    let v4 = address.as_sockaddr_in().map(|it| IpAddr::V4(it.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|it| IpAddr::V6(it.ip())))
 }
 
 /// Opens the server's port on one interface. It is not shared: another DHCPv6 server on this
