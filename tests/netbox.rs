@@ -261,7 +261,10 @@ async fn racks_of_a_netbox_are_taken_over_and_the_second_time_nothing_changes() 
         site["switches"]["leaf002b"],
         json!({"vendor": "eos", "rack": "R002", "mlag-peer": "leaf002a"})
     );
-    assert_eq!(site["subnets"]["10.1.1.0-24"], json!({"cidr": "10.1.1.0/24", "vlan": 101}));
+    assert_eq!(
+        site["subnets"]["10.1.1.0-24"],
+        json!({"cidr": "10.1.1.0/24", "vlan": 101, "mtu": 9000})
+    );
     assert_eq!(site["profiles"].as_object().unwrap().len(), 2, "{}", site["profiles"]);
 
     let second = netbox.pull(&[]).good();
