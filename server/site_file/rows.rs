@@ -592,7 +592,7 @@ mod tests {
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: unknown column \"colour\"; expected one of 24, \
+                &["row 1: unknown column \"colour\"; expected one of 25, \
                         such as host, rack, unit, index, serial, tenant, rented-from, rented-until"],
             ),
             (

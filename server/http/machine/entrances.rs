@@ -179,7 +179,9 @@ fn urls(path: &str) -> Vec<String> {
         ("/config/", "mac") if behind.is_empty() => {
             ["", ".tar", ".cpio.gz", ".sh", ".json"].map(|end| format!("{MAC}{end}")).to_vec()
         }
-        ("/config/" | "/report/" | "/deploy/" | "/recipe/", "mac") => vec![MAC.to_owned()],
+        ("/config/" | "/report/" | "/deploy/" | "/recipe/" | "/roll-out/", "mac") => {
+            vec![MAC.to_owned()]
+        }
         (_, "token") => ["-", "wr0ng"].map(str::to_owned).to_vec(),
         (_, "format") => vec!["networkd".to_owned(), "netplan.tar".to_owned()],
         (_, "name") => vec!["10-eth0.network".to_owned()],

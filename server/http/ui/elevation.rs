@@ -33,7 +33,7 @@ impl<'a> Elevation<'a> {
         let mut items: Vec<RackItem> =
             items.filter(|item| (1..=MOST_UNITS).contains(&item.unit)).collect();
         // From the top, as a page is read.
-        items.sort_by(|a, b| b.unit.cmp(&a.unit).then(a.name.cmp(b.name)));
+        items.sort_by(|a, b| b.top().cmp(&a.top()).then(a.name.cmp(b.name)));
         let own = rack.units.unwrap_or(UNITS).min(MOST_UNITS);
         // What is claimed above the rack's end is shown, too.
         let highest = items.iter().map(RackItem::top).max().unwrap_or(1);
@@ -119,13 +119,13 @@ mod tests {
         let found = Elevation::of(&four, "r1", &four.racks["r1"]);
         assert_eq!((found.units, found.free), (6, BTreeSet::from([2])));
         let three = site(hosts(3));
-        let expected = ["leaf 6-6 0/1", "b 3-3 0/3", "c 3-3 1/3", "tall 3-4 2/3", "a 1-1 0/1"];
+        let expected = ["leaf 6-6 0/1", "tall 3-4 0/3", "b 3-3 1/3", "c 3-3 2/3", "a 1-1 0/1"];
         assert_eq!(drawn(&three), expected);
         // One that fills what two others fill, which do not meet.
         let bridge = site(serde_json::json!({
             "low": host(1), "high": host(3), "wide": {"rack": "r1", "unit": 1, "height": 3},
         }));
-        assert_eq!(drawn(&bridge)[1..], ["high 3-3 0/2", "low 1-1 0/1", "wide 1-3 1/2"]);
+        assert_eq!(drawn(&bridge)[1..], ["high 3-3 0/2", "wide 1-3 1/2", "low 1-1 0/2"]);
         let above = site(serde_json::json!({"a": host(8)}));
         let found = Elevation::of(&above, "r1", &above.racks["r1"]);
         assert_eq!((found.units, found.free.len()), (8, 5), "free units are those of the rack");

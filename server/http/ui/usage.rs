@@ -195,7 +195,8 @@ pub(crate) struct Stretch {
 /// of the network and of all its hosts nor reserved ones are among them.
 pub(crate) fn free_stretches(subnet: &Subnet, occupants: &[Occupant]) -> Vec<Stretch> {
     let Some((first, last)) = usable(subnet.cidr) else { return Vec::new() };
-    let taken: BTreeSet<u128> = occupants.iter().map(|occupant| number(occupant.address)).collect();
+    let here = occupants.iter().map(|occupant| occupant.address);
+    let taken: BTreeSet<u128> = here.filter(|at| subnet.cidr.contains(at)).map(number).collect();
     let mut cuts = BTreeSet::from([first]);
     for (from, to) in subnet.ranges.iter().map(|range| (number(range.from), number(range.to))) {
         cuts.extend([from, to.saturating_add(1)]);

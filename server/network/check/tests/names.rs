@@ -63,7 +63,7 @@ pub(super) const WARNINGS: &[Case] = &[
     ("N187", "racks: {r1: {units: 42}}", "racks: {r1: {units: 42, parameters: {speed: 7}}}", "racks.r1.parameters.speed", "no profile has"),
     ("N184", "unit: 2", "unit: 1", "hosts.n2.unit", "occupied by n1"),
     ("N184", "unit: 2", "unit: 43", "hosts.n2.unit", "units 1 to 42"),
-    ("N184", "unit: 2", "unit: 42, height: 2", "hosts.n2.unit", "not 42 to 43"),
-    ("N184", "unit: 1", "unit: 1, height: 2", "hosts.n2.unit", "occupied by n1"),
+    ("N184", "unit: 2", "unit: 42\n    height: 2", "hosts.n2.unit", "not 42 to 43"),
+    ("N184", "unit: 1", "unit: 1\n    height: 2", "hosts.n2.unit", "occupied by n1"),
     ("N215", "racks: {r1: {units: 42}}", "racks: {r1: {units: 42}, R-01: {}}", "racks.R-01", "almost the same name as rack r1"),
 ];
