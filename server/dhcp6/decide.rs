@@ -474,7 +474,7 @@ mod tests {
     }
 
     fn options_of(message: &[u8], code: u16) -> Vec<&[u8]> {
-        let all = super::options(&message[4..]);
+        let all = options(&message[4..]);
         all.filter(|(found, _)| u16::from(*found) == code).map(|(_, data)| data).collect()
     }
 
