@@ -25,8 +25,9 @@ config() {
 }
 
 state=up
-# Of another network manager the gateway alone tells.
-if [ -d /run/systemd/netif/links ]; then
+# Of another network manager the gateway alone tells. The directory of networkd's state is there even
+# where networkd is masked; the file is of one that runs.
+if [ -e /run/systemd/netif/state ]; then
     online=$(/usr/lib/systemd/systemd-networkd-wait-online --timeout=90 2>&1) || {
         state=failed
         text="systemd-networkd: ${online:-not online after 90 s}"
