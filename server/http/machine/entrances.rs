@@ -501,7 +501,7 @@ fn every_url_of_a_shipped_recipe_is_served() {
         let token = rack.in_state(Some(InstallState::Loading));
         let (status, text) = rack.ask(&Method::GET, &format!("/recipe/{MAC}/{token}/x"), HOST);
         assert_eq!(status, StatusCode::OK, "{}: {text}", shipped.name);
-        let ends = |c: char| c.is_whitespace() || "\"'\\<".contains(c);
+        let ends = |c: char| c.is_whitespace() || "\"'\\<;".contains(c);
         let urls: Vec<&str> = text
             .split("http://10.0.0.1")
             .skip(1)
