@@ -360,7 +360,7 @@ mod tests {
             (&three[..2], r#"{"raid":"raid1"}"#, Ok("sdb, nvme0n1")),
             (&three, r#"{"type":"nvme","raid":"raid1"}"#, Ok("nvme0n1, nvme1n1")),
             (&three, r#"{"pick":"largest","raid":"raid1"}"#, Ok("nvme0n1, nvme1n1")),
-            (&three, r#"{"raid":"raid1"}"#, Err("RAID 1 takes two disks, and 3 match: nvme0n1")),
+            (&three, r#"{"raid":"raid1"}"#, Err("RAID 1 takes two disks, and 3 match: sdb (")),
             (&two[..3], r#"{"raid":"raid1"}"#, Err("takes two disks, and 1 matches: sdb (223.5")),
             (&unequal, r#"{"raid":"raid1"}"#, Err("sectors of one size, and they differ: sdb")),
             (&busy, r#"{"raid":"raid1"}"#, Err("disk nvme1n1 (894.1 GiB, serial S-nvme0n1) is in")),

@@ -474,6 +474,7 @@ const NOT_WRITTEN: &[(&str, &str)] = &[
     ("hosts.NAME local-boot", "how firmware is sent to the local disk"),
     ("hosts.NAME rack", "where the host is"),
     ("hosts.NAME unit", "where the host is"),
+    ("hosts.NAME height", "where the host is"),
     ("hosts.NAME index", "read by expressions of the profile"),
     ("hosts.NAME serial", "identifies the host"),
     ("hosts.NAME tenant", "chooses the subnets of the profile"),
