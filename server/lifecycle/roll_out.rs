@@ -241,15 +241,17 @@ pub fn plan(hosts: &[(&str, &Host)], first: Option<&str>, division: &Division) -
             for (name, host) in &others {
                 let index = racks.iter().position(|rack| host.rack.as_deref() == Some(rack));
                 let wave = index.map(|index| index / size);
-                let title = wave.map_or("without a rack".to_owned(), |wave| {
-                    let of_wave: Vec<&str> =
-                        racks.iter().skip(wave * size).take(size).copied().collect();
-                    match of_wave[..] {
-                        [one] => one.to_owned(),
-                        [first, .., last] => format!("{first} to {last}"),
-                        [] => String::new(),
+                let title = match wave {
+                    None => "without a rack".to_owned(),
+                    Some(wave) => {
+                        let of_wave = racks.iter().skip(wave * size).take(size);
+                        match of_wave.copied().collect::<Vec<&str>>()[..] {
+                            [one] => one.to_owned(),
+                            [first, .., last] => format!("{first} to {last}"),
+                            [] => String::new(),
+                        }
                     }
-                });
+                };
                 put(wave.map_or(usize::MAX, |wave| wave + 1), title, name);
             }
         }

@@ -126,7 +126,7 @@ pub(crate) fn wanted(site: &ResolvedSite, name: &str, is_up: bool) -> Option<Wan
     if let Some(address) = host.bmc.as_ref().and_then(|bmc| bmc.address) {
         let around = site.subnets.values().filter(|subnet| subnet.cidr.contains(&address));
         let length = around.map(|subnet| subnet.cidr.prefix_len()).max();
-        let length = length.unwrap_or(if address.is_ipv4() { 32 } else { 128 });
+        let length = length.unwrap_or_else(|| if address.is_ipv4() { 32 } else { 128 });
         let net = IpNet::new(address, length).ok();
         wanted.addresses.extend(net.map(|net| WantedAddress { on: On::Bmc, net }));
     }

@@ -103,7 +103,8 @@ impl NetBox {
         if !is_http || !base.username().is_empty() || base.password().is_some() {
             return Err(invalid());
         }
-        (base.set_query(None), base.set_fragment(None));
+        base.set_query(None);
+        base.set_fragment(None);
         let path = base.path().trim_end_matches('/');
         // People give the URL of the API as well.
         let path = format!("{}/", path.strip_suffix("/api").unwrap_or(path));
@@ -336,7 +337,7 @@ impl NetBox {
             status if status.is_redirection() => Err(NetBoxError::Redirect { url, to: location }),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(NetBoxError::Refused {
                 url,
-                detail: detail(&body).unwrap_or(status.to_string()),
+                detail: detail(&body).unwrap_or_else(|| status.to_string()),
                 rights,
             }),
             StatusCode::NOT_FOUND => Err(NetBoxError::NotFound { url }),
