@@ -276,7 +276,7 @@ async fn what_clients_say_is_shown_and_never_run() {
 
 /// No script but our files', no style, no handler, no link that runs something.
 fn assert_nothing_inline(path: &str, html: &str) {
-    let own = ["live.js", "palette.js"]
+    let own = ["live.js", "palette.js", "rack.js"]
         .map(|file| format!("<script src=\"/static/{file}\" defer></script>"));
     let rest = own.iter().fold(html.to_owned(), |rest, script| rest.replace(script, ""));
     for wrong in ["<script", "<style", " style=", "href=\"javascript:", "href='"] {
