@@ -132,6 +132,8 @@ async fn a_host_that_returns_halts_the_roll_out_and_the_next_wave_stays_shut() {
     inventory.begin_roll_out(Author::from("test"), &plan).await.unwrap();
     assert_eq!(ask(n3), (String::new(), 0), "its wave is shut");
     assert_eq!(ask(n2), ("rackstrap: applied revision 3\n".into(), 0));
+    // The clock opens the next wave.
+    assert_eq!(status(&server).await.roll_out.wave, 2);
     assert_eq!(ask(n3), ("rackstrap: applied revision 3\n".into(), 0));
     assert_eq!(status(&server).await.roll_out.state, RollOutState::Done);
     let states = inventory.config_states().await.unwrap();
@@ -163,8 +165,8 @@ async fn it_is_the_same_on_both_databases_and_by_commands() {
         assert!(!inventory.may_apply(&snapshot, "n1").await.unwrap(), "its wave is shut");
         assert!(inventory.may_apply(&snapshot, "n3").await.unwrap());
         assert!(!inventory.may_apply(&snapshot, "n3").await.unwrap(), "once");
-        inventory.note_roll_out_report("n1", Some("not of this roll-out")).await.unwrap();
-        inventory.note_roll_out_report("n3", Some("rolled back revision 1")).await.unwrap();
+        inventory.note_roll_out_failure("n1", "not of this roll-out").await.unwrap();
+        inventory.note_roll_out_failure("n3", "rolled back revision 1").await.unwrap();
         let shown = desk.good("roll-out show");
         assert!(shown.contains("halted at n3: rolled back revision 1\n"), "{shown}");
         assert!(shown.contains("1 (open)  n3"), "{shown}");

@@ -41,6 +41,7 @@ mod events;
 mod follow;
 mod rental_ends;
 mod snapshot;
+mod ticks;
 mod watch;
 
 // What people change, and how they show who they are.

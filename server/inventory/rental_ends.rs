@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::inventory::database::{execute, with_pool};
+use crate::inventory::ticks::Ticks;
 use crate::inventory::{Database, Error, Inventory, now_ms};
 use crate::lifecycle::EventData;
 use crate::lifecycle::event::Warning;
@@ -45,17 +45,13 @@ impl Database {
 impl Inventory {
     /// Tells of rentals that have ended, until `stop`.
     pub async fn run_rental_ends(self, stop: CancellationToken) -> std::io::Result<()> {
-        let mut tick = interval(EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = tick.tick() => {}
-            }
+        let mut ticks = Ticks::every(EVERY, stop);
+        while ticks.next().await {
             if let Err(error) = self.tell_rental_ends(now_ms() / 1000).await {
                 tracing::warn!(%error, "cannot report the end of rentals; retrying");
             }
         }
+        Ok(())
     }
 
     /// Tells of the rentals that have ended at `now` (Unix seconds) and of which nobody told.

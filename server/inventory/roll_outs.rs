@@ -1,13 +1,13 @@
-//! Roll-outs as they are stored, and what brings them on: reports, questions of hosts, and time.
+//! Roll-outs as they are stored, and what brings them on: failures, questions of hosts, and time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::roll_out::read_fingerprint;
+use super::ticks::Ticks;
 use crate::inventory::database::{Transaction, execute, insert_rows, with_connection, with_pool};
 use crate::inventory::{Database, Error, Inventory, Snapshot, now_ms};
 use crate::lifecycle::EventData;
@@ -541,22 +541,17 @@ impl Inventory {
         self.database.note_given(roll_out.id, host, now_ms).await
     }
 
-    /// A host has reported; `failure` if it failed.
+    /// A host has reported a failure. If it took what a roll-out brings, that halts at once; what
+    /// else hosts report is for the clock to see.
     ///
     /// # Errors
     /// If the database does not answer, or has what cannot be read.
-    pub async fn note_roll_out_report(
-        &self,
-        host: &str,
-        failure: Option<&str>,
-    ) -> Result<(), Error> {
-        // Of thousands that boot, few are in a roll-out; the clock looks at all of them.
+    pub async fn note_roll_out_failure(&self, host: &str, text: &str) -> Result<(), Error> {
+        // Of thousands that boot, few are in a roll-out: most failures write nothing.
         if !self.database.has_taken(host).await? {
             return Ok(());
         }
-        if let Some(text) = failure {
-            self.database.note_returned(host, text).await?;
-        }
+        self.database.note_returned(host, text).await?;
         self.advance_roll_out(now_ms()).await
     }
 
@@ -599,16 +594,12 @@ impl Inventory {
 
     /// Looks at the clock for the running roll-out, until `stop`.
     pub async fn run_roll_outs(self, stop: CancellationToken) -> std::io::Result<()> {
-        let mut tick = interval(EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = tick.tick() => {}
-            }
+        let mut ticks = Ticks::every(EVERY, stop);
+        while ticks.next().await {
             if let Err(error) = self.advance_roll_out(now_ms()).await {
                 tracing::warn!(%error, "cannot bring the roll-out on; retrying");
             }
         }
+        Ok(())
     }
 }

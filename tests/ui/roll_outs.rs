@@ -55,7 +55,7 @@ async fn each_turn_of_a_roll_out_is_reviewed() {
     confirm(&operator, start, &[]).await;
     assert!(!follow(&server, "r1-n01").await && follow(&server, "r1-n02").await);
     let inventory = &server.app.inventory;
-    inventory.note_roll_out_report("r1-n02", Some("rolled back: no gateway")).await.unwrap();
+    inventory.note_roll_out_failure("r1-n02", "rolled back: no gateway").await.unwrap();
     let html = operator.page("/roll-out").await;
     assert!(
         html.contains("Halted at <a href=\"/hosts/r1-n02\">r1-n02</a>: rolled back: no gateway"),
@@ -90,7 +90,7 @@ async fn it_is_begun_in_a_browser() {
     browser.wait_for_text(".notice", "Roll-out 1 has begun.").await;
     assert!(follow(&server, "r1-n02").await);
     let inventory = &server.app.inventory;
-    inventory.note_roll_out_report("r1-n02", Some("rolled back: no gateway")).await.unwrap();
+    inventory.note_roll_out_failure("r1-n02", "rolled back: no gateway").await.unwrap();
     let page = format!("{}/roll-out", server.url);
     for (name, width) in [("phone", 375), ("desk", 1280)] {
         for theme in ["light", "dark"] {

@@ -90,7 +90,9 @@ pub(super) async fn store(
     }
     let failure = (report.verdict == ReportResult::Failed).then(|| report.text.clone());
     record(&app, Some(name), asked.mac(), EventData::Report(report));
-    app.inventory.note_roll_out_report(name, failure.as_deref()).await?;
+    if let Some(text) = failure {
+        app.inventory.note_roll_out_failure(name, &text).await?;
+    }
     app.inventory.events.settle().await;
     Ok(match state {
         HostState::Failed => format!("{name} has failed\n"),
