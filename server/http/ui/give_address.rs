@@ -67,6 +67,14 @@ impl GivenAddress {
     }
 }
 
+/// What is wrong with a name that is not a host's.
+pub(super) fn unknown_host(name: &str) -> String {
+    match name {
+        "" => "enter the name of a host".to_owned(),
+        name => format!("host \"{name}\" does not exist"),
+    }
+}
+
 /// The names of the hosts, if they are few.
 pub(super) fn offered_hosts(site: &ResolvedSite) -> Vec<String> {
     if site.hosts.len() > MOST_OFFERED_HOSTS {
@@ -183,17 +191,13 @@ pub(super) async fn show(
     }
     let name = query.host.trim();
     let Some(host) = site.hosts.get(name) else {
-        let wrong = match name {
-            "" => "enter the name of a host".to_owned(),
-            name => format!("host \"{name}\" does not exist"),
-        };
         let page = GivePage {
             frame: operator.frame("hosts").await?,
             hosts: offered_hosts(site),
             subnet,
             address,
             host: name.to_owned(),
-            wrong: Some(wrong),
+            wrong: Some(unknown_host(name)),
             ways: Vec::new(),
         };
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, Page(page)).into_response());

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::elevation::{Elevation, PlacedItem};
 use super::error::Error;
-use super::give_address::MOST_OFFERED_HOSTS;
+use super::give_address::{MOST_OFFERED_HOSTS, unknown_host};
 use super::host_row::{Board, StateCell};
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
@@ -175,8 +175,7 @@ pub(crate) async fn place(
     };
     let host_name = query.host.trim();
     let wrong = match (site.hosts.get(host_name), query.unit.parse::<u16>()) {
-        (None, _) if host_name.is_empty() => "enter the name of a host".to_owned(),
-        (None, _) => format!("host \"{host_name}\" does not exist"),
+        (None, _) => unknown_host(host_name),
         (_, Err(_)) => format!("\"{}\" is not a unit: expected a number", query.unit),
         (Some(host), Ok(unit)) => {
             let height = host.height.unwrap_or(1);

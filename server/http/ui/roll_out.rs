@@ -12,6 +12,7 @@ use serde::Deserialize;
 use super::confirm::{Confirmation, Crumb, is_confirmed};
 use super::error::Error;
 use super::form::{CheckedForm, Fields};
+use super::overview::counted;
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
@@ -25,6 +26,26 @@ use crate::network::ConfigState;
 const PAGE: &str = "/roll-out";
 /// How many hosts of a wave a review names.
 const NAMED: usize = 8;
+
+/// Why a form is of no waves.
+#[derive(Debug, thiserror::Error)]
+enum InvalidWaves {
+    #[error("enter the labels in the order of their waves")]
+    NoLabels,
+    #[error("\"{0}\" is not a number of racks: expected 1 or more")]
+    Racks(String),
+    #[error("\"{0}\" is unknown: expected racks, labels or all")]
+    Division(String),
+}
+
+/// Why nothing begins.
+#[derive(Debug, thiserror::Error)]
+enum NotBegun {
+    #[error(transparent)]
+    Form(#[from] InvalidWaves),
+    #[error(transparent)]
+    RollOut(#[from] RollOutError),
+}
 
 /// What the form says of the waves.
 #[derive(Clone, Default, Deserialize)]
@@ -50,8 +71,7 @@ impl WavesForm {
         Some(self.first.trim()).filter(|first| !first.is_empty())
     }
 
-    /// What is wrong with it is a sentence.
-    fn division(&self) -> Result<Division, String> {
+    fn division(&self) -> Result<Division, InvalidWaves> {
         match self.by.as_str() {
             "all" => Ok(Division::AtOnce),
             "labels" => {
@@ -59,7 +79,7 @@ impl WavesForm {
                 let labels: Vec<String> =
                     labels.filter(|label| !label.is_empty()).map(str::to_owned).collect();
                 if labels.is_empty() {
-                    return Err("enter the labels in the order of their waves".into());
+                    return Err(InvalidWaves::NoLabels);
                 }
                 Ok(Division::Labels(labels))
             }
@@ -67,12 +87,10 @@ impl WavesForm {
                 "" => Ok(Division::Racks(1)),
                 text => {
                     let size = text.parse().ok().filter(|size| *size > 0);
-                    let refusal =
-                        || format!("\"{text}\" is not a number of racks: expected 1 or more");
-                    size.map(Division::Racks).ok_or_else(refusal)
+                    size.map(Division::Racks).ok_or_else(|| InvalidWaves::Racks(text.to_owned()))
                 }
             },
-            other => Err(format!("\"{other}\" is unknown: expected racks, labels or all")),
+            other => Err(InvalidWaves::Division(other.to_owned())),
         }
     }
 }
@@ -89,7 +107,7 @@ struct RollOutPage {
     status: Option<RollOutStatus>,
     form: WavesForm,
     /// What is wrong with the form.
-    wrong: Option<String>,
+    wrong: Option<NotBegun>,
 }
 
 impl RollOutPage {
@@ -122,7 +140,7 @@ async fn page(
     ui: &Ui,
     operator: &Operator,
     form: WavesForm,
-    wrong: Option<String>,
+    wrong: Option<NotBegun>,
 ) -> Result<Response, Error> {
     let inventory = &ui.app.inventory;
     let states = inventory.config_states().await?;
@@ -154,10 +172,30 @@ struct ReviewPage {
     plan: RollOutPlan,
     digest: String,
     /// Why it was not begun.
-    refusal: Option<String>,
+    refusal: Option<RollOutError>,
 }
 
 impl ReviewPage {
+    fn hosts(&self) -> String {
+        counted(self.plan.hosts(), "host", "hosts")
+    }
+
+    /// The hosts without a timer, if there are any.
+    fn without_timer(&self) -> Option<String> {
+        match self.plan.hosts() - self.plan.asking {
+            0 => None,
+            1 => Some(
+                "1 of these hosts has never asked whether to apply: it has no timer, and its wave \
+                 does not wait for it."
+                    .to_owned(),
+            ),
+            many => Some(format!(
+                "{many} of these hosts have never asked whether to apply: they have no timer, and \
+                 their waves do not wait for them."
+            )),
+        }
+    }
+
     /// The first hosts of a wave.
     fn named(wave: &PlannedWave) -> String {
         let named =
@@ -169,15 +207,15 @@ impl ReviewPage {
     }
 }
 
-async fn plan(ui: &Ui, form: &WavesForm) -> Result<Result<RollOutPlan, String>, Error> {
+async fn plan(ui: &Ui, form: &WavesForm) -> Result<Result<RollOutPlan, NotBegun>, Error> {
     let division = match form.division() {
         Ok(division) => division,
-        Err(wrong) => return Ok(Err(wrong)),
+        Err(wrong) => return Ok(Err(wrong.into())),
     };
     match ui.app.inventory.plan_roll_out(form.first(), &division).await {
         Ok(plan) => Ok(Ok(plan)),
         Err(RollOutError::Inventory(error)) => Err(error.into()),
-        Err(error) => Ok(Err(error.to_string())),
+        Err(error) => Ok(Err(error.into())),
     }
 }
 
@@ -194,7 +232,7 @@ async fn ask(
     ui: &Ui,
     operator: &Operator,
     form: WavesForm,
-    refusal: Option<String>,
+    refusal: Option<RollOutError>,
 ) -> Result<Response, Error> {
     let plan = match plan(ui, &form).await? {
         Ok(plan) => plan,
@@ -214,13 +252,12 @@ pub(super) async fn start(State(ui): State<Ui>, sent: CheckedForm) -> Result<Res
         Err(wrong) => return page(&ui, &sent.operator, form, Some(wrong)).await,
     };
     if plan.digest() != sent.fields.text("digest") {
-        let refusal = RollOutError::Outdated.to_string();
-        return ask(&ui, &sent.operator, form, Some(refusal)).await;
+        return ask(&ui, &sent.operator, form, Some(RollOutError::Outdated)).await;
     }
     match ui.app.inventory.begin_roll_out(sent.operator.author(), &plan).await {
         Ok(id) => leave(&sent.operator, format!("Roll-out {id} has begun.")).await,
         Err(RollOutError::Inventory(error)) => Err(error.into()),
-        Err(error) => ask(&ui, &sent.operator, form, Some(error.to_string())).await,
+        Err(error) => ask(&ui, &sent.operator, form, Some(error)).await,
     }
 }
 
@@ -312,7 +349,8 @@ async fn question(
         crumbs: vec![Crumb::new(PAGE, "Roll-out")],
         question,
         explanation: format!(
-            "{current} of {all} hosts run revision {}'s configuration.{halted} {follows}",
+            "{current} of {} run the configuration of revision {}.{halted} {follows}",
+            counted(all, "host", "hosts"),
             status.roll_out.revision
         ),
         action,
