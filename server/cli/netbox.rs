@@ -36,11 +36,11 @@ pub(crate) enum NetBoxCommand {
 /// Which NetBox, and how it is asked.
 #[derive(Debug, Args)]
 struct Connection {
-    /// URL at which NetBox's pages begin, such as https://netbox.example.com
+    /// URL of NetBox's home page, such as https://netbox.example.com
     #[arg(long)]
     url: String,
-    /// File with an API token of NetBox; without, the token is in the variable
-    /// RACKSTRAP_NETBOX_TOKEN
+    /// File with an API token of NetBox [default: the token in the variable
+    /// RACKSTRAP_NETBOX_TOKEN]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 }
@@ -93,12 +93,15 @@ impl Connection {
                 .with_context(|| format!("cannot read the token in {}", path.display()))?,
             None => match std::env::var(TOKEN) {
                 Ok(token) => token,
-                Err(_) => bail!("no token of NetBox: set {TOKEN}, or give --token-file"),
+                Err(_) => bail!("no NetBox token: set {TOKEN}, or pass --token-file"),
             },
         };
         let netbox = NetBox::open(&self.url, token.trim()).await?;
         if netbox.is_open_to_listeners() {
-            eprintln!("warning: {} is not encrypted: others may read the token", netbox.url());
+            eprintln!(
+                "warning: {} is not encrypted: others on the network can read the token",
+                netbox.url()
+            );
         }
         Ok(netbox)
     }

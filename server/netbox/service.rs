@@ -40,39 +40,47 @@ const FIRST_VERSION: (u32, u32) = (4, 2);
 /// Why NetBox cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NetBoxError {
-    #[error("\"{0}\" is not a NetBox's URL: expected one such as https://netbox.example.com")]
+    #[error("\"{0}\" is not the URL of a NetBox: expected one such as https://netbox.example.com")]
     Url(String),
     #[error(
-        "the token has characters that a token of NetBox has not: expected 40 letters and digits, or \
-         nbt_KEY.TOKEN"
+        "the token contains characters that NetBox's tokens never have: expected 40 letters and \
+         digits, or nbt_KEY.TOKEN"
     )]
     Token,
     #[error("cannot reach {url}: {reason}")]
     Request { url: String, reason: String },
-    #[error("{url} leads to {to}: give that NetBox's URL instead")]
+    #[error("{url} redirects to {to}: pass that URL instead")]
     Redirect { url: String, to: String },
     #[error(
         "{url}: NetBox refuses the token ({detail}): expected a token of a user who may {rights}"
     )]
     Refused { url: String, detail: String, rights: &'static str },
-    #[error("{url} does not exist: expected the URL at which NetBox's own pages begin")]
+    #[error("{url} does not exist: expected the URL of NetBox's home page")]
     NotFound { url: String },
-    #[error("{url}: NetBox answers {status}{detail}")]
-    Status { url: String, status: StatusCode, detail: String },
+    #[error("{url}: NetBox answers {rejection}")]
+    Status { url: String, rejection: Rejection },
     #[error(
-        "{url} does not answer JSON ({content_type}): expected the URL at which NetBox's own pages begin"
+        "{url} does not answer with JSON ({content_type}): expected the URL of NetBox's home page"
     )]
     NotJson { url: String, content_type: String },
-    #[error("{url}: {noun} in a form that this version does not know: {reason}")]
+    #[error("{url}: {noun}: this version of rackstrap does not know their form: {reason}")]
     Form { url: String, noun: &'static str, reason: String },
     #[error("{url}: the answer is longer than {MOST_BYTES} bytes")]
     TooLong { url: String },
     #[error("{url}: this is NetBox {version}; expected 4.2 or newer")]
     Version { url: String, version: String },
     #[error(
-        "{url}: NetBox has {expected} and gave {got}: it was changed meanwhile; run the command again"
+        "{url}: NetBox counts {expected} and returned {got}: they changed meanwhile; run the command again"
     )]
     Changed { url: String, expected: usize, got: usize },
+}
+
+/// Why NetBox does not take an object, in its words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status}{}", .detail.as_ref().map(|detail| format!(": {detail}")).unwrap_or_default())]
+pub(crate) struct Rejection {
+    status: StatusCode,
+    detail: Option<String>,
 }
 
 /// A NetBox that answers.
@@ -210,42 +218,32 @@ impl NetBox {
         verb: Verb,
         path: &str,
         bodies: &[Value],
-    ) -> Result<Vec<Result<u64, String>>, NetBoxError> {
+    ) -> Result<Vec<Result<u64, Rejection>>, NetBoxError> {
         let mut written = Vec::new();
         for some in bodies.chunks(WRITES) {
-            match self.write_some(verb, path, some).await {
+            match self.write_some(verb, path, some).await? {
                 Ok(ids) => written.extend(ids.into_iter().map(Ok)),
-                Err(NetBoxError::Status { status, detail, .. })
-                    if status.is_client_error() && some.len() == 1 =>
-                {
-                    written.push(Err(detail.trim_start_matches(": ").to_owned()));
-                }
-                Err(NetBoxError::Status { status, .. }) if status.is_client_error() => {
+                Err(rejection) if some.len() == 1 => written.push(Err(rejection)),
+                Err(_) => {
                     for one in some {
-                        match self.write_some(verb, path, std::slice::from_ref(one)).await {
+                        match self.write_some(verb, path, std::slice::from_ref(one)).await? {
                             Ok(ids) => written.extend(ids.into_iter().map(Ok)),
-                            Err(NetBoxError::Status { status, detail, .. })
-                                if status.is_client_error() =>
-                            {
-                                written.push(Err(detail.trim_start_matches(": ").to_owned()));
-                            }
-                            Err(error) => return Err(error),
+                            Err(rejection) => written.push(Err(rejection)),
                         }
                     }
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(written)
     }
 
-    /// Makes or changes objects, all or none; their ids, in order.
+    /// Makes or changes objects, all or none; their ids, in order, or why NetBox takes none.
     async fn write_some(
         &self,
         verb: Verb,
         path: &str,
         bodies: &[Value],
-    ) -> Result<Vec<u64>, NetBoxError> {
+    ) -> Result<Result<Vec<u64>, Rejection>, NetBoxError> {
         let url = self.at(path, &[]);
         let method = match verb {
             Verb::Create => Method::POST,
@@ -254,7 +252,12 @@ impl NetBox {
         let request = self.client.request(method, url.clone());
         let request = request.header(CONTENT_TYPE, "application/json");
         let request = request.body(Value::Array(bodies.to_vec()).to_string());
-        let body = self.send(&url, request, TO_WRITE).await?;
+        let body = match self.send(&url, request, TO_WRITE).await {
+            Err(NetBoxError::Status { rejection, .. }) if rejection.status.is_client_error() => {
+                return Ok(Err(rejection));
+            }
+            sent => sent?,
+        };
         let form =
             |reason: String| NetBoxError::Form { url: shown(&url), noun: "its answer", reason };
         let written: Vec<Written> =
@@ -262,7 +265,7 @@ impl NetBox {
         if written.len() != bodies.len() {
             return Err(form(format!("{} of {} objects", written.len(), bodies.len())));
         }
-        Ok(written.into_iter().map(|one| one.id).collect())
+        Ok(Ok(written.into_iter().map(|one| one.id).collect()))
     }
 
     /// All interfaces of devices, with their MACs.
@@ -342,8 +345,8 @@ impl NetBox {
             }),
             StatusCode::NOT_FOUND => Err(NetBoxError::NotFound { url }),
             status if !status.is_success() => {
-                let detail = detail(&body).map(|said| format!(": {said}")).unwrap_or_default();
-                Err(NetBoxError::Status { url, status, detail })
+                let rejection = Rejection { status, detail: detail(&body) };
+                Err(NetBoxError::Status { url, rejection })
             }
             _ if !content_type.starts_with("application/json") => {
                 Err(NetBoxError::NotJson { url, content_type })
@@ -358,7 +361,9 @@ impl NetBoxError {
     fn passes(&self) -> bool {
         match self {
             Self::Request { .. } => true,
-            Self::Status { status, .. } => matches!(status.as_u16(), 429 | 502 | 503 | 504),
+            Self::Status { rejection, .. } => {
+                matches!(rejection.status.as_u16(), 429 | 502 | 503 | 504)
+            }
             _ => false,
         }
     }
