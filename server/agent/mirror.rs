@@ -43,7 +43,8 @@ impl Mirror {
             "missing",
         ])?;
         let brief = tools::run(&["mdadm", "--detail", "--brief", &device])?;
-        let missing = || std::io::Error::other(format!("mdadm says of it: {brief}"));
+        let missing =
+            || std::io::Error::other(format!("mdadm --detail prints no ARRAY line: {brief}"));
         let line = mirror::array_line(&brief).ok_or_else(missing).about(&device)?;
         Ok(Self { device, line })
     }

@@ -152,7 +152,7 @@ pub(super) fn is_synchronised(disk: &Path) -> anyhow::Result<bool> {
     let word = |at: usize, bytes: usize| {
         block[at..at + bytes].iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
     };
-    ensure!(word(0, 4) == MAGIC, "{} is no part of an array", disk.display());
+    ensure!(word(0, 4) == MAGIC, "{} is not a member of an md array", disk.display());
     let (features, number) = (word(8, 4), word(160, 4) as usize);
     let place = word(256 + 2 * number.min(1900), 2);
     Ok(features & RECOVERY_OFFSET == 0 && place < SPARE)

@@ -79,12 +79,18 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Installer { image } => write!(f, "installs {image} and erases its disk"),
-            Self::Write { image, disk } => write!(
-                f,
-                "installs {image} on {}; if that has data, nothing is written, and what is on it \
-                 is reported",
-                Selected(disk)
-            ),
+            Self::Write { image, disk } => {
+                let (has_data, it) = match disk.raid {
+                    Some(_) => ("one of them has data", "them"),
+                    None => ("that has data", "it"),
+                };
+                write!(
+                    f,
+                    "installs {image} on {}; if {has_data}, nothing is written, and what is on \
+                     {it} is reported",
+                    Selected(disk)
+                )
+            }
             Self::Rewrite { image, disk } => {
                 write!(f, "erases {} and installs {image}", Selected(disk))
             }
@@ -125,6 +131,7 @@ mod tests {
             (InstallTask::Install, &bare, &raw, "installs deb on its only disk; if that has data, nothing is written, and what is on it is reported"),
             (InstallTask::Reinstall, &bare, &raw, "erases its only disk and installs deb"),
             (InstallTask::Reinstall, &ruled, &raw, "erases the disk that matches its rule (type nvme, at least 400 GB) and installs deb"),
+            (InstallTask::Install, &mirrored, &raw, "installs deb on the two disks that match its rule (type ssd, two disks as RAID 1); if one of them has data, nothing is written, and what is on them is reported"),
             (InstallTask::Reinstall, &mirrored, &raw, "erases the two disks that match its rule (type ssd, two disks as RAID 1) and installs deb"),
             (InstallTask::Erase, &ruled, &raw, "erases all of its disks and switches it off"),
             (InstallTask::Rescue, &ruled, &raw, "starts the live system live once and leaves all disks as they are"),

@@ -361,6 +361,8 @@ struct EfiPrograms {
     suffix: &'static str,
     /// Its serial console.
     console: &'static str,
+    /// What makes GRUB use it; of arm64 it is the firmware's own console.
+    grub_serial: &'static str,
 }
 
 const EFI: [EfiPrograms; 2] = [
@@ -374,6 +376,7 @@ const EFI: [EfiPrograms; 2] = [
         removable: "BOOTX64.EFI",
         suffix: "x64.efi",
         console: "ttyS0",
+        grub_serial: "serial --unit=0 --speed=115200\nterminal_output console serial\n",
     },
     EfiPrograms {
         shims: ["usr/lib/shim/shimaa64.efi.signed", "usr/lib/shim/shimaa64.efi.signed.latest"],
@@ -385,6 +388,7 @@ const EFI: [EfiPrograms; 2] = [
         removable: "BOOTAA64.EFI",
         suffix: "aa64.efi",
         console: "ttyAMA0",
+        grub_serial: "",
     },
 ];
 
@@ -454,12 +458,8 @@ impl<'a> System<'a> {
         fs::create_dir_all(self.tree.join("boot/efi"))?;
         // Each host gets its own when it is installed, or at its first boot.
         self.write("etc/machine-id", "")?;
-        // Of other architectures the firmware's console is the serial one.
-        let serial = match self.boots_by_bios() {
-            true => "serial --unit=0 --speed=115200\nterminal_output console serial\n",
-            false => "",
-        };
-        let (kernel, initrd, console) = (&self.kernel, &self.initrd, self.efi.console);
+        let EfiPrograms { console, grub_serial: serial, .. } = self.efi;
+        let (kernel, initrd) = (&self.kernel, &self.initrd);
         self.write(
             "boot/grub/grub.cfg",
             &format!(
