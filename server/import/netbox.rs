@@ -102,6 +102,7 @@ pub(crate) fn take_over(found: &Found, roles: &BTreeSet<u64>, current: &Site) ->
 struct Facts {
     rack: Option<String>,
     unit: Option<u16>,
+    height: Option<u16>,
     serial: Option<String>,
     tenant: Option<String>,
     labels: Vec<String>,
@@ -328,9 +329,10 @@ impl<'a> Reading<'a> {
 
     fn device_facts(&mut self, device: &Device, known: Option<&Host>, place: &Place) -> Facts {
         let text = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
-        let rack = device.rack.as_ref().and_then(|rack| self.rack_names.get(&rack.id)).cloned();
+        let (rack, unit) = self.place_in_rack(device, place);
         let mut facts = Facts {
-            unit: rack.is_some().then(|| self.unit(device, place)).flatten(),
+            unit,
+            height: self.units(device, known.and_then(|host| host.height)),
             rack,
             serial: text(&device.serial),
             notes: text(&device.description),
@@ -351,6 +353,23 @@ impl<'a> Reading<'a> {
         }
         facts.labels = labels;
         facts
+    }
+
+    /// The rack of a device, and its lowest unit.
+    fn place_in_rack(&mut self, device: &Device, place: &Place) -> (Option<String>, Option<u16>) {
+        let rack = device.rack.as_ref().and_then(|rack| self.rack_names.get(&rack.id)).cloned();
+        let unit = rack.is_some().then(|| self.unit(device, place)).flatten();
+        (rack, unit)
+    }
+
+    /// How many units a device fills, where that is not the one that goes without saying.
+    fn units(&self, device: &Device, known: Option<u16>) -> Option<u16> {
+        let height = self.heights.get(&device.device_type.id)?.ceil();
+        match height {
+            // Models between two units fill both.
+            height if (2.0..=f64::from(u16::MAX)).contains(&height) => Some(height as u16),
+            _ => known.map(|_| 1),
+        }
     }
 
     /// The unit from the bottom, counted from 1.
@@ -534,18 +553,20 @@ impl<'a> Reading<'a> {
             self.draft.report(&at, text, Reason::NoName);
             return None;
         }
-        if !self.current.switches.contains_key(&switch) && !self.switches.contains_key(&switch) {
+        if !self.switches.contains_key(&switch) {
             let end = self.devices.get(&device.id).copied();
-            let Some(vendor) = end.and_then(vendor) else {
-                let at = page_of::<Device>(self.found, device.id);
+            let at = page_of::<Device>(self.found, device.id);
+            let known = self.current.switches.get(&switch).cloned();
+            let Some(mut made) = known.or_else(|| end.and_then(vendor).map(switch_of)) else {
                 let text = format!("switch {raw} and its cables");
                 self.draft.report(&at, text, Reason::UnknownVendor);
                 return None;
             };
-            let rack = end.and_then(|device| device.rack.as_ref());
-            let rack = rack.and_then(|rack| self.rack_names.get(&rack.id)).cloned();
-            let mut made = switch_of(vendor);
-            made.rack = rack;
+            if let Some(end) = end {
+                let (rack, unit) = self.place_in_rack(end, &at);
+                made.height = self.units(end, made.height);
+                (made.rack, made.unit) = (rack.or(made.rack), unit.or(made.unit));
+            }
             self.switches.insert(switch.clone(), made);
         }
         Some(Cable { switch, port: port.clone() })
@@ -667,7 +688,7 @@ impl<'a> Reading<'a> {
             let (Some(peer), None) = (others.next(), others.next()) else { continue };
             let is_pair = bonded.get(peer).is_some_and(|own| own.len() == 1 && own.contains(name));
             if let (true, Some(switch)) = (is_pair, switches.get_mut(name)) {
-                switch.mlag_peer = Some(peer.clone());
+                switch.mlag_peer.get_or_insert_with(|| peer.clone());
             }
         }
         let mut racks: BTreeSet<String> =
@@ -685,7 +706,8 @@ impl<'a> Reading<'a> {
             let place_of = |label: &String| facts.order.iter().position(|one| one == label);
             host.nics.sort_by(|a, _, b, _| place_of(a).cmp(&place_of(b)));
             host.addresses.extend(facts.addresses);
-            (host.rack, host.unit, host.serial) = (facts.rack, facts.unit, facts.serial);
+            (host.rack, host.unit, host.height) = (facts.rack, facts.unit, facts.height);
+            host.serial = facts.serial;
             (host.tenant, host.labels, host.notes) = (facts.tenant, facts.labels, facts.notes);
             host.bmc = facts.bmc;
             racks.extend(host.rack.clone());

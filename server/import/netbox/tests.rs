@@ -111,10 +111,10 @@ fn a_device_becomes_a_host_with_all_that_is_around_it() {
     let (made, left) = taken(&simple(), &Site::default());
     let expected = "racks: {R-1: {location: \"Hall 1, Row 2\", units: 42}}\n\
         tenants: {acme: {}}\n\
-        switches: {leaf1a: {vendor: eos, rack: R-1}}\n\
+        switches: {leaf1a: {vendor: eos, rack: R-1, unit: 4, height: 2}}\n\
         subnets: {10.1.0.0-24: {cidr: 10.1.0.0/24, vlan: 120}, 10.9.0.0-24: {cidr: 10.9.0.0/24, notes: BMCs}}\n\
         hosts:\n\
-        \x20 r1-n01: {rack: R-1, unit: 4, labels: [gpu], notes: first, serial: \"0123\", tenant: acme,\n\
+        \x20 r1-n01: {rack: R-1, unit: 4, height: 2, labels: [gpu], notes: first, serial: \"0123\", tenant: acme,\n\
         \x20   nics: {eno1: {mac: \"02:00:5e:50:00:01\", switch: leaf1a, port: Ethernet1}},\n\
         \x20   reservations: {10.1.0.0-24: 10.1.0.11}, bmc: {mac: \"02:00:5e:50:01:01\", address: 10.9.0.11}}\n";
     assert_eq!(made, site(expected));
@@ -134,12 +134,12 @@ fn a_second_time_nothing_changes_and_what_is_only_here_stays() {
     let here = site(
         "racks: {R-1: {units: 42, location: \"Hall 1, Row 2\"}}\n\
          tenants: {Acme-Corp: {}}\n\
-         switches: {leaf1a: {vendor: sonic, rack: R-1}}\n\
+         switches: {leaf1a: {vendor: sonic, rack: R-1, unit: 4, height: 2}}\n\
          subnets: {front: {cidr: 10.1.0.0/24, vlan: 120, gateway: 10.1.0.1}, \
                    bmcs: {cidr: 10.9.0.0/24, notes: BMCs}}\n\
          profiles: {plain: {nics: {eth0: {subnet: front}}}}\n\
          hosts:\n\
-         \x20 r1-n01: {rack: R-1, unit: 4, labels: [mine, gpu], notes: first, serial: \"0123\",\n\
+         \x20 r1-n01: {rack: R-1, unit: 4, height: 2, labels: [mine, gpu], notes: first, serial: \"0123\",\n\
          \x20   tenant: Acme-Corp, profile: plain, addresses: {eth0: 10.1.0.11},\n\
          \x20   nics: {eth0: {mac: \"02:00:5e:50:00:01\", switch: leaf1a, port: Ethernet1},\n\
          \x20          eth1: {mac: \"02:00:5e:50:00:02\", switch: leaf1a, port: Ethernet2}},\n\
