@@ -27,6 +27,7 @@ tests:
       - {series: 'rackstrap_ready{instance="a"}', values: '1 0x10'}
       - {series: 'rackstrap_hosts{instance="a",state="stuck"}', values: '0 2x20'}
       - {series: 'rackstrap_pool_level{instance="a",subnet="p"}', values: '2x20'}
+      - {series: 'rackstrap_roll_out{instance="a",state="halted"}', values: '0 0 1x20'}
       - {series: 'rackstrap_backup_timestamp_seconds{instance="a"}', values: '0x100'}
       - {series: 'rackstrap_lease_commits_total{instance="a",outcome="failed"}', values: '0 0 0 5x20'}
       - {series: 'rackstrap_certificate_expiry_timestamp_seconds{instance="a"}', values: '864000x100'}
@@ -53,6 +54,12 @@ tests:
         exp_alerts:
           - exp_labels: {severity: critical, instance: a, subnet: p}
             exp_annotations: {summary: "no free DHCP address in p"}
+      - eval_time: 5m
+        alertname: RackstrapRollOutHalted
+        exp_alerts:
+          - exp_labels: {severity: warning, instance: a, state: halted}
+            exp_annotations: {summary: "a roll-out is halted, says a: see Roll-out in the UI, or rackstrap roll-out show"}
+      - {eval_time: 1m, alertname: RackstrapRollOutHalted, exp_alerts: []}
       - eval_time: 5m
         alertname: RackstrapLeaseCommitsFail
         exp_alerts:
@@ -82,7 +89,7 @@ fn promtool_accepts_the_alert_rules_and_they_fire_when_they_should() {
     let output = promtool.command().args(["check", "rules"]).arg(&rules).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains("12 rules found"), "{said}");
+    assert!(said.contains("13 rules found"), "{said}");
     let dir = TempDir::new().unwrap();
     let situations = SITUATIONS.replace("RULES", rules.to_str().unwrap());
     std::fs::write(dir.path().join("situations.yml"), situations).unwrap();

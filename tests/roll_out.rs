@@ -1,13 +1,17 @@
 //! A roll-out over hosts with a real systemd-networkd: one applies, one returns to what it had, and
 //! the third keeps waiting.
 
+use std::time::Duration;
+
 use rackstrap::config::Config;
 use rackstrap::inventory::{RollOutError, RollOutStatus};
 use rackstrap::lifecycle::audit::Author;
-use rackstrap::lifecycle::roll_out::{Division, HaltCause, RollOutState};
+use rackstrap::lifecycle::roll_out::{ApplyAt, Division, HaltCause, RollOutState};
 use rackstrap::network::ConfigState;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::api_server::ApiServer;
 use crate::common::desk::Desk;
 use crate::common::machine::Server;
 use crate::common::netns::Netns;
@@ -80,9 +84,9 @@ async fn a_host_that_returns_halts_the_roll_out_and_the_next_wave_stays_shut() {
     assert_eq!(n3.run(old_files).0, "50-old.network\n");
 
     let racks = Division::Racks(1);
-    let wrong = inventory.plan_roll_out(Some("n9"), &racks).await.unwrap_err();
+    let wrong = inventory.plan_roll_out(Some("n9"), &racks, ApplyAt::Now).await.unwrap_err();
     assert!(matches!(wrong, RollOutError::First(_)), "{wrong}");
-    let plan = inventory.plan_roll_out(Some("n1"), &racks).await.unwrap();
+    let plan = inventory.plan_roll_out(Some("n1"), &racks, ApplyAt::Now).await.unwrap();
     let names: Vec<&str> = plan.waves.iter().map(|wave| wave.name.as_str()).collect();
     assert_eq!((names, plan.asking), (vec!["n1", "r2", "r10"], 3));
     inventory.begin_roll_out(Author::from("test"), &plan).await.unwrap();
@@ -126,7 +130,7 @@ async fn a_host_that_returns_halts_the_roll_out_and_the_next_wave_stays_shut() {
     let mended = mended.replace("addresses: {eth0: 10.78.0.12},", "addresses: {eth0: 10.77.0.12}");
     let mended = mended.replace("\n       reservations: {rack: 10.77.0.12}}", "}");
     set_site(&server, &mended).await;
-    let plan = inventory.plan_roll_out(None, &racks).await.unwrap();
+    let plan = inventory.plan_roll_out(None, &racks, ApplyAt::Now).await.unwrap();
     let names: Vec<&str> = plan.waves.iter().map(|wave| wave.name.as_str()).collect();
     assert_eq!(names, ["r2", "r10"], "n1 runs it already");
     inventory.begin_roll_out(Author::from("test"), &plan).await.unwrap();
@@ -152,7 +156,7 @@ async fn it_is_the_same_on_both_databases_and_by_commands() {
         let inventory = desk.store.inventory().await;
         let snapshot = inventory.snapshot();
         for host in ["n1", "n2", "n3"] {
-            assert!(!inventory.may_apply(&snapshot, host).await.unwrap(), "{host}");
+            assert!(!inventory.may_apply(&snapshot, host, None).await.unwrap(), "{host}");
         }
         let planned = desk.good("roll-out start --first n3 --all --dry-run");
         assert!(planned.contains("1     n3    1\n2     all   2\n"), "{planned}");
@@ -162,23 +166,87 @@ async fn it_is_the_same_on_both_databases_and_by_commands() {
         assert!(desk.bad("roll-out start")[0].contains("roll-out 1 is not over"));
         assert!(desk.bad("roll-out resume")[0].contains("roll-out 1 is running"));
 
-        assert!(!inventory.may_apply(&snapshot, "n1").await.unwrap(), "its wave is shut");
-        assert!(inventory.may_apply(&snapshot, "n3").await.unwrap());
-        assert!(!inventory.may_apply(&snapshot, "n3").await.unwrap(), "once");
+        assert!(!inventory.may_apply(&snapshot, "n1", None).await.unwrap(), "its wave is shut");
+        assert!(inventory.may_apply(&snapshot, "n3", None).await.unwrap());
+        assert!(!inventory.may_apply(&snapshot, "n3", None).await.unwrap(), "once");
         inventory.note_roll_out_failure("n1", "not of this roll-out").await.unwrap();
         inventory.note_roll_out_failure("n3", "rolled back revision 1").await.unwrap();
         let shown = desk.good("roll-out show");
         assert!(shown.contains("halted at n3: rolled back revision 1\n"), "{shown}");
         assert!(shown.contains("1 (open)  n3"), "{shown}");
-        assert!(!inventory.may_apply(&snapshot, "n3").await.unwrap());
+        assert!(!inventory.may_apply(&snapshot, "n3", None).await.unwrap());
         assert_eq!(desk.good("roll-out resume"), "roll-out 1 goes on\n");
-        assert!(inventory.may_apply(&snapshot, "n3").await.unwrap());
+        assert!(inventory.may_apply(&snapshot, "n3", None).await.unwrap());
         assert_eq!(desk.good("roll-out end"), "roll-out 1 has ended\n");
-        assert!(!inventory.may_apply(&snapshot, "n1").await.unwrap());
+        assert!(!inventory.may_apply(&snapshot, "n1", None).await.unwrap());
         assert!(desk.good("roll-out start --racks 2").ends_with("roll-out 2 has begun\n"));
+        assert_eq!(desk.good("roll-out end"), "roll-out 2 has ended\n");
+
+        // At the next boot: only who was booted since.
+        let begun = desk.good("roll-out start --first n3 --all --at-next-boot");
+        assert!(begun.ends_with("roll-out 3 has begun\n"), "{begun}");
+        let shown = desk.good("roll-out show");
+        assert!(shown.contains("of revision 1 at the next boot of each host, begun by"), "{shown}");
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        let ask = async |host, up| inventory.may_apply(&snapshot, host, up).await.unwrap();
+        assert!(!ask("n3", None).await, "nobody knows when it was booted");
+        assert!(!ask("n3", Some(Duration::from_hours(1))).await, "up since before");
+        assert!(!ask("n1", Some(Duration::ZERO)).await, "its wave is shut");
+        assert!(ask("n3", Some(Duration::ZERO)).await);
+        let month_ms = 30 * 24 * 3600 * 1000;
+        let later = jiff::Timestamp::now().as_millisecond() + month_ms;
+        inventory.advance_roll_out(later).await.unwrap();
+        let shown = desk.good("roll-out show");
+        assert!(shown.contains("halted at n3: it took its configuration"), "{shown}");
         let audit = desk.good("audit");
         for line in ["started roll-out 1", "resumed roll-out 1", "ended roll-out 1"] {
             assert!(audit.contains(line), "{line}: {audit}");
         }
+    }
+}
+
+#[tokio::test]
+async fn programs_begin_resume_and_end_it() {
+    for store in Store::both().await {
+        let server = ApiServer::with_store(store).await;
+        let ask = async |method: &str, path: &str| {
+            let response = server.request(method, path).send().await.unwrap();
+            (response.status().as_u16(), response.json::<Value>().await.unwrap())
+        };
+        assert_eq!(ask("GET", "/roll-out").await, (200, json!({"roll_out": null})));
+        let (status, problem) = ask("POST", "/roll-out?all").await;
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(status == 409 && detail.contains("nothing to roll out"), "{problem}");
+        let inventory = &server.app.inventory;
+        let snapshot = inventory.snapshot();
+        let names: Vec<String> = snapshot.site.hosts.keys().cloned().collect();
+        for name in &names {
+            inventory.may_apply(&snapshot, name, None).await.unwrap();
+        }
+        for (query, expected) in [
+            ("racks=0", "a wave has at least 1 rack"),
+            ("racks=2&all", "give one of racks, labels and all"),
+            ("labels=,", "name at least one label"),
+            ("apply=noon", "noon"),
+        ] {
+            let (status, problem) = ask("POST", &format!("/roll-out?{query}")).await;
+            assert!(status == 400 && problem.to_string().contains(expected), "{problem}");
+        }
+        let first = &names[0];
+        let query = format!("/roll-out?first={first}&all&apply=next-boot");
+        let (status, planned) = ask("POST", &format!("{query}&dry-run")).await;
+        assert_eq!(
+            (status, &planned["id"], &planned["dry_run"]),
+            (200, &Value::Null, &json!(true))
+        );
+        let (_, begun) = ask("POST", &query).await;
+        assert_eq!((&begun["id"], &begun["apply_at"]), (&json!(1), &json!("next-boot")), "{begun}");
+        assert_eq!(begun["waves"][0]["hosts"], json!([first]));
+        let (_, shown) = ask("GET", "/roll-out").await;
+        let roll_out = &shown["roll_out"];
+        assert_eq!((&roll_out["state"], &roll_out["wave"]), (&json!("running"), &json!(1)));
+        assert_eq!(ask("POST", "/roll-out/resume").await.0, 409, "it is running");
+        assert_eq!(ask("POST", "/roll-out/end").await, (200, json!({"id": 1})));
+        assert_eq!(ask("POST", "/roll-out/end").await.0, 409, "none is open");
     }
 }

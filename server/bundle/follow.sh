@@ -24,7 +24,8 @@ main() {
 # Asks whether to apply the network configuration now, and applies it. The script that the server
 # answers with verifies the configuration, restores the previous one if the host no longer reaches its
 # gateways and the server, and reports what it did. An empty answer: not now.
-url='{{ base }}/roll-out/{{ mac }}'
+# For how long the host is up tells whether it was booted since a roll-out began.
+url='{{ base }}/roll-out/{{ mac }}'?up=$(cut -d. -f1 /proc/uptime)
 script=$(mktemp) || exit 1
 trap 'rm -f "$script"' EXIT
 if command -v curl >/dev/null; then

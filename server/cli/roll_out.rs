@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::context::{Context, author, counted, moment, operator, table};
 use crate::inventory::{RollOutPlan, RollOutStatus, WaveStatus, now_ms};
-use crate::lifecycle::roll_out::{Division, PlannedWave, RollOutState};
+use crate::lifecycle::roll_out::{ApplyAt, Division, PlannedWave, RollOutState};
 
 /// `rackstrap roll-out`.
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,9 @@ pub(crate) struct Start {
     /// All in one wave
     #[arg(long)]
     all: bool,
+    /// Hosts apply after their next boot, when they ask for the first time; waves wait for them
+    #[arg(long)]
+    at_next_boot: bool,
     /// Show the waves, without beginning
     #[arg(long)]
     dry_run: bool,
@@ -91,28 +94,35 @@ fn shown(RollOutStatus { roll_out, waves }: &RollOutStatus) -> String {
     let rows: Vec<_> = waves.iter().map(row).collect();
     let (id, revision, who) = (roll_out.id, roll_out.revision, &roll_out.who);
     let began = moment(roll_out.began_ms);
+    let when = match roll_out.apply_at {
+        ApplyAt::Now => "",
+        ApplyAt::NextBoot => " at the next boot of each host",
+    };
     format!(
-        "roll-out {id} of revision {revision}, begun by {who} at {began}: {state}\n{}",
+        "roll-out {id} of revision {revision}{when}, begun by {who} at {began}: {state}\n{}",
         table(&header, &rows)
     )
 }
 
 async fn start(context: &Context, start: Start) -> anyhow::Result<ExitCode> {
-    let Start { first, racks, labels, all, dry_run } = start;
+    let Start { first, racks, labels, all, at_next_boot, dry_run } = start;
+    let apply_at = if at_next_boot { ApplyAt::NextBoot } else { ApplyAt::Now };
     let division = match (all, labels.is_empty()) {
         (true, _) => Division::AtOnce,
         (false, false) => Division::Labels(labels),
         (false, true) => Division::Racks(racks),
     };
     let inventory = context.inventory_for(dry_run).await?;
-    let plan = inventory.plan_roll_out(first.as_deref(), &division).await?;
+    let plan = inventory.plan_roll_out(first.as_deref(), &division, apply_at).await?;
     let id = match dry_run {
         true => None,
         false => Some(inventory.begin_roll_out(author(&operator()), &plan).await?),
     };
     let waves: Vec<_> =
         plan.waves.iter().map(|w| json!({"name": w.name, "hosts": w.hosts})).collect();
-    let value = json!({"id": id, "revision": plan.revision, "waves": waves});
+    let value = json!({
+        "id": id, "revision": plan.revision, "apply_at": plan.apply_at, "waves": waves,
+    });
     context.print(&value, || planned(&plan, id))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -125,7 +135,13 @@ fn planned(plan: &RollOutPlan, id: Option<i64>) -> String {
     let waves = table(&["WAVE", "NAME", "HOSTS"], &rows);
     let without = match plan.hosts() - plan.asking {
         0 => String::new(),
-        some => format!("{} never asked: no timer, not waited for\n", counted(some, "host")),
+        some => {
+            let follows = match plan.apply_at {
+                ApplyAt::Now => "not waited for",
+                ApplyAt::NextBoot => "the waves after theirs stay shut",
+            };
+            format!("{} never asked: no timer, {follows}\n", counted(some, "host"))
+        }
     };
     let end = match id {
         Some(id) => format!("roll-out {id} has begun\n"),

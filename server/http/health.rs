@@ -50,6 +50,7 @@ pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     }
     let mut text = in_memory(&app);
     database(&app, &mut text).await;
+    roll_out(&app, &mut text).await;
     process(&mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
@@ -125,6 +126,17 @@ async fn database(app: &App, text: &mut String) {
     let at = [(String::new(), backup_ms.unwrap_or(0) / 1000)];
     let help = "When the last backup was made (Unix seconds), 0 for never";
     gauge(text, "rackstrap_backup_timestamp_seconds", help, &at);
+}
+
+/// Whether a roll-out is open, and waits for somebody.
+async fn roll_out(app: &App, text: &mut String) {
+    let asked = app.inventory.database.last_roll_out();
+    let Ok(Ok(last)) = tokio::time::timeout(PATIENCE, asked).await else { return };
+    let is_in = |state: &str| last.as_ref().is_some_and(|last| last.state.label() == state);
+    let states = ["running", "halted"]
+        .map(|state| (format!("{{state=\"{state}\"}}"), u64::from(is_in(state))));
+    let help = "1 in the state of the open roll-out; a halted one waits for somebody";
+    gauge(text, "rackstrap_roll_out", help, &states);
 }
 
 /// The metrics that every exporter has of its process.

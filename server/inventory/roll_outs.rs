@@ -14,7 +14,8 @@ use crate::lifecycle::EventData;
 use crate::lifecycle::audit::{AuditAction, Author, RollOutAction};
 use crate::lifecycle::event::Warning;
 use crate::lifecycle::roll_out::{
-    Division, HostStep, MOST_WAVES, NextStep, PlannedWave, RollOutHost, RollOutState, next, plan,
+    ApplyAt, Division, HostStep, MOST_WAVES, NextStep, PlannedWave, RollOutHost, RollOutState,
+    next, plan,
 };
 use crate::model::{Host, natural};
 use crate::network::{ConfigState, Fingerprint, Format, render_host};
@@ -38,6 +39,8 @@ pub struct RollOut {
     /// How far it is.
     #[serde(flatten)]
     pub state: RollOutState,
+    /// When the hosts of an open wave apply.
+    pub apply_at: ApplyAt,
     /// The open wave, from 1.
     pub wave: i64,
     /// When it opened, in Unix milliseconds.
@@ -80,7 +83,9 @@ pub struct RollOutPlan {
     pub revision: i64,
     /// The waves.
     pub waves: Vec<PlannedWave>,
-    /// How many of the hosts have asked lately whether to apply.
+    /// When the hosts of an open wave apply.
+    pub apply_at: ApplyAt,
+    /// How many of the hosts have asked whether to apply.
     pub asking: usize,
     wanted: BTreeMap<String, Fingerprint>,
 }
@@ -95,6 +100,7 @@ impl RollOutPlan {
     pub fn digest(&self) -> String {
         use sha2::{Digest, Sha256};
         let mut hash = Sha256::new();
+        hash.update(format!("{}\n", self.apply_at.label()));
         for wave in &self.waves {
             hash.update(format!("{}\n{}\n\n", wave.name, wave.hosts.join("\n")));
         }
@@ -151,13 +157,14 @@ struct RollOutRow {
     began_ms: i64,
     state: String,
     halt: Option<String>,
+    apply_at: String,
     wave: i64,
     opened_ms: i64,
 }
 
 impl RollOutRow {
     fn read(self) -> Result<RollOut, Error> {
-        let Self { id, revision, who, began_ms, wave, opened_ms, .. } = self;
+        let Self { id, revision, who, began_ms, apply_at, wave, opened_ms, .. } = self;
         let unreadable = |error| Error::unreadable("roll-out", &id.to_string(), error);
         let state = match (self.state.as_str(), self.halt) {
             ("halted", Some(halt)) => serde_json::from_str(&halt).map_err(unreadable)?,
@@ -165,7 +172,9 @@ impl RollOutRow {
             ("ended", _) => RollOutState::Ended,
             _ => RollOutState::Running,
         };
-        Ok(RollOut { id, revision, who, began_ms, state, wave, opened_ms })
+        let at_boot = apply_at == ApplyAt::NextBoot.label();
+        let apply_at = if at_boot { ApplyAt::NextBoot } else { ApplyAt::Now };
+        Ok(RollOut { id, revision, who, began_ms, state, apply_at, wave, opened_ms })
     }
 }
 
@@ -182,7 +191,7 @@ struct HostRow {
 }
 
 const ROLL_OUTS: &str =
-    "SELECT id, revision, who, began_ms, state, halt, wave, opened_ms FROM roll_outs";
+    "SELECT id, revision, who, began_ms, state, halt, apply_at, wave, opened_ms FROM roll_outs";
 
 impl Database {
     /// The roll-out that was begun last.
@@ -350,7 +359,7 @@ impl Inventory {
                 failed: Vec::new(),
             });
             wave.hosts += 1;
-            match host.step(roll_out.opened_ms, now_ms) {
+            match host.step(roll_out.apply_at, roll_out.opened_ms, now_ms) {
                 HostStep::Current => wave.current += 1,
                 HostStep::Applying => wave.applying += 1,
                 HostStep::Silent if number <= roll_out.wave => wave.silent += 1,
@@ -370,6 +379,7 @@ impl Inventory {
         &self,
         first: Option<&str>,
         division: &Division,
+        apply_at: ApplyAt,
     ) -> Result<RollOutPlan, RollOutError> {
         let states = self.config_states().await?;
         let followers = self.database.list_followers().await?;
@@ -414,7 +424,7 @@ impl Inventory {
             return Err(RollOutError::TooManyWaves(waves.len()));
         }
         let asking = hosts.iter().filter(|(name, _)| followers.contains_key(*name)).count();
-        Ok(RollOutPlan { revision: snapshot.revision, waves, asking, wanted })
+        Ok(RollOutPlan { revision: snapshot.revision, waves, apply_at, asking, wanted })
     }
 
     /// Begins a roll-out; the first wave is open then.
@@ -427,14 +437,15 @@ impl Inventory {
         plan: &RollOutPlan,
     ) -> Result<i64, RollOutError> {
         const ADD: &str = "INSERT INTO roll_outs
-                 (id, revision, who, began_ms, state, wave, opened_ms, open_slot)
-             SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 'running', 1, $3, 1 FROM roll_outs";
+                 (id, revision, who, began_ms, state, apply_at, wave, opened_ms, open_slot)
+             SELECT COALESCE(MAX(id), 0) + 1, $1, $2, $3, 'running', $4, 1, $3, 1 FROM roll_outs";
         if let Some(open) = self.database.last_roll_out().await?.filter(|it| it.state.is_open()) {
             return Err(RollOutError::Open(open.id));
         }
         let now_ms = now_ms();
         let mut transaction = self.database.begin_changing().await?;
-        execute!(&mut transaction, ADD, plan.revision, author.who, now_ms)?;
+        let apply_at = plan.apply_at.label();
+        execute!(&mut transaction, ADD, plan.revision, author.who, now_ms, apply_at)?;
         let id = last_id(&mut transaction).await?;
         let mut rows = Vec::with_capacity(plan.hosts());
         for (number, wave) in (1_i64..).zip(&plan.waves) {
@@ -505,16 +516,22 @@ impl Inventory {
         last.filter(|it| it.state.is_open()).ok_or(RollOutError::NotOpen)
     }
 
-    /// A host asks whether to apply its configuration now. True if it is to: the caller gives it the
-    /// files of `snapshot`.
+    /// A host that says how long it has been up asks whether to apply its configuration now. True if it
+    /// is to: the caller gives it the files of `snapshot`.
     ///
     /// # Errors
     /// If the database does not answer, or has what cannot be read.
-    pub async fn may_apply(&self, snapshot: &Snapshot, host: &str) -> Result<bool, Error> {
+    pub async fn may_apply(
+        &self,
+        snapshot: &Snapshot,
+        host: &str,
+        up: Option<Duration>,
+    ) -> Result<bool, Error> {
         let now_ms = now_ms();
         self.database.note_follower(host, now_ms).await?;
         let Some(roll_out) = self.database.last_roll_out().await? else { return Ok(false) };
-        if roll_out.state != RollOutState::Running {
+        let may = roll_out.apply_at.allows(roll_out.opened_ms, now_ms, up);
+        if roll_out.state != RollOutState::Running || !may {
             return Ok(false);
         }
         const FIND: &str = "SELECT wave, wanted, given_ms, returned FROM roll_out_hosts
@@ -568,7 +585,8 @@ impl Inventory {
             }
             let hosts = self.roll_out_hosts(&roll_out).await?;
             let hosts: Vec<RollOutHost> = hosts.into_iter().map(|(host, _)| host).collect();
-            let Some(step) = next(&hosts, roll_out.wave, roll_out.opened_ms, now_ms) else {
+            let RollOut { apply_at, wave, opened_ms, .. } = roll_out;
+            let Some(step) = next(&hosts, apply_at, wave, opened_ms, now_ms) else {
                 return Ok(());
             };
             if self.database.step_roll_out(&roll_out, &step, now_ms).await? {

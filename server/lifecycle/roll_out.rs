@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,36 @@ impl RollOutState {
     /// Whether it can go on.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Running | Self::Halted { .. })
+    }
+}
+
+/// When the hosts of an open wave apply.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApplyAt {
+    /// When they ask.
+    #[default]
+    Now,
+    /// When they ask for the first time after a boot; until then they are waited for.
+    NextBoot,
+}
+
+impl ApplyAt {
+    /// The word shown and stored.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::NextBoot => "next-boot",
+        }
+    }
+
+    /// Whether a host that has been up for so long may apply, in a wave that opened at `opened_ms`.
+    /// Durations only: the host's clock may be wrong.
+    pub fn allows(self, opened_ms: i64, now_ms: i64, up: Option<Duration>) -> bool {
+        let open_ms = u128::try_from(now_ms - opened_ms).unwrap_or_default();
+        self == Self::Now || up.is_some_and(|up| up.as_millis() < open_ms)
     }
 }
 
@@ -128,7 +159,7 @@ pub enum HostStep {
 
 impl RollOutHost {
     /// How far it is, in a wave that opened at `opened_ms` and is open or through.
-    pub fn step(&self, opened_ms: i64, now_ms: i64) -> HostStep {
+    pub fn step(&self, apply_at: ApplyAt, opened_ms: i64, now_ms: i64) -> HostStep {
         if self.is_current {
             return HostStep::Current;
         }
@@ -138,6 +169,9 @@ impl RollOutHost {
         if let Some(given_ms) = self.given_ms {
             let is_late = now_ms - given_ms >= ANSWER_MS;
             return if is_late { HostStep::Lost } else { HostStep::Applying };
+        }
+        if apply_at == ApplyAt::NextBoot {
+            return HostStep::Waiting;
         }
         let heard_ms = self.asked_ms.unwrap_or_default().max(opened_ms);
         if now_ms - heard_ms >= SILENT_MS { HostStep::Silent } else { HostStep::Waiting }
@@ -161,8 +195,15 @@ pub enum NextStep {
 }
 
 /// What follows at `now_ms` for a roll-out whose wave `open` opened at `opened_ms`; none if it only
-/// waits. Hosts that are not reachable are not waited for, unless all of the wave are.
-pub fn next(hosts: &[RollOutHost], open: i64, opened_ms: i64, now_ms: i64) -> Option<NextStep> {
+/// waits. Hosts that are not reachable are not waited for, unless all of the wave are; those that apply
+/// at their next boot are, for as long as that takes.
+pub fn next(
+    hosts: &[RollOutHost],
+    apply_at: ApplyAt,
+    open: i64,
+    opened_ms: i64,
+    now_ms: i64,
+) -> Option<NextStep> {
     let halt = |host: Option<&RollOutHost>, cause| {
         Some(NextStep::Halt { host: host.map(|host| host.name.clone()), cause })
     };
@@ -170,7 +211,7 @@ pub fn next(hosts: &[RollOutHost], open: i64, opened_ms: i64, now_ms: i64) -> Op
     let begun: Vec<(&RollOutHost, HostStep)> = hosts
         .iter()
         .filter(|host| host.wave <= open)
-        .map(|host| (host, host.step(opened_ms, now_ms)))
+        .map(|host| (host, host.step(apply_at, opened_ms, now_ms)))
         .collect();
     for (host, step) in &begun {
         match step {
@@ -376,11 +417,30 @@ mod tests {
             ("nor one of a wave that is shut", vec![host("a", 1), moved(host("b", 2))], 1, None),
         ];
         for (sentence, hosts, minutes, expected) in cases {
-            let found = next(&hosts, 1, OPENED, OPENED + minutes * MINUTE);
+            let found = next(&hosts, ApplyAt::Now, 1, OPENED, OPENED + minutes * MINUTE);
             assert_eq!(found, expected, "{sentence}");
         }
         let late = [returned("a", 1), current("b", 2)];
-        assert_eq!(next(&late, 2, OPENED, OPENED), halt("a", back()));
+        assert_eq!(next(&late, ApplyAt::Now, 2, OPENED, OPENED), halt("a", back()));
+    }
+
+    #[test]
+    fn at_their_next_boot_hosts_are_waited_for() {
+        let month = 30 * 24 * 60 * MINUTE;
+        let at_boot = |hosts: &[RollOutHost], minutes: i64| {
+            next(hosts, ApplyAt::NextBoot, 1, OPENED, OPENED + minutes * MINUTE)
+        };
+        assert_eq!(at_boot(&[current("a", 1), host("b", 1), host("c", 2)], month), None);
+        assert_eq!(at_boot(&[current("a", 1), host("c", 2)], 1), Some(NextStep::Open(2)));
+        let lost = NextStep::Halt { host: Some("a".into()), cause: HaltCause::Lost };
+        assert_eq!(at_boot(&[given("a", 1, 0), host("b", 1)], 10), Some(lost));
+        let up = |minutes: u64| Some(Duration::from_mins(minutes));
+        let now = OPENED + 10 * MINUTE;
+        for (up, expected) in [(up(9), true), (up(10), false), (up(11), false), (None, false)] {
+            assert_eq!(ApplyAt::NextBoot.allows(OPENED, now, up), expected, "{up:?}");
+            assert!(ApplyAt::Now.allows(OPENED, now, up));
+        }
+        assert!(!ApplyAt::NextBoot.allows(now, OPENED, up(0)), "a clock that went back");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::server::{Server, Visitor};
 
 async fn follow(server: &Server, host: &str) -> bool {
     let inventory = &server.app.inventory;
-    inventory.may_apply(&inventory.snapshot(), host).await.unwrap()
+    inventory.may_apply(&inventory.snapshot(), host, None).await.unwrap()
 }
 
 async fn confirm(operator: &Visitor, path: &str, values: &[(&str, &str)]) {
@@ -35,6 +35,7 @@ async fn each_turn_of_a_roll_out_is_reviewed() {
         ("by=labels&labels=", "enter the labels"),
         ("by=labels&labels=db", "has the label &#34;db&#34;"),
         ("by=rows", "&#34;rows&#34; is unknown: expected racks, labels or all"),
+        ("by=all&apply=noon", "&#34;noon&#34; is unknown: expected now or next-boot"),
         ("by=all&first=r9", "host &#34;r9&#34; cannot go first"),
     ] {
         let answer = operator.get(&format!("/roll-out/start?{query}")).await;

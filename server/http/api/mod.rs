@@ -18,6 +18,7 @@ mod page;
 mod parsed;
 mod precondition;
 mod problem;
+mod roll_out;
 mod schema;
 mod secrets;
 mod site;
@@ -72,6 +73,7 @@ fn router(app: App, stop: CancellationToken) -> Router {
         .merge(leases())
         .merge(discovered())
         .merge(secrets())
+        .merge(roll_out())
         .merge(what_happened())
         .route_layer(from_fn_with_state(app.clone(), settled))
         .route_layer(from_fn_with_state(app.clone(), auth::require_token));
@@ -259,6 +261,30 @@ fn secrets() -> ApiRouter<App> {
         openapi::operation(op, "secrets", "delete_secret", summary, &[400, 403, 404, 409])
     });
     ApiRouter::new().api_route("/secrets", list).api_route("/secrets/{name}", one)
+}
+
+fn roll_out() -> ApiRouter<App> {
+    const TAG: &str = "roll-out";
+    let last = get_with(roll_out::show, |op| {
+        let summary = "Get the roll-out that was begun last, null if none was";
+        openapi::operation(op, TAG, "get_roll_out", summary, &[400])
+    })
+    .post_with(roll_out::start, |op| {
+        let summary = "Begin a roll-out: hosts apply their configuration in waves";
+        openapi::operation(op, TAG, "start_roll_out", summary, &[400, 403, 409])
+    });
+    let resume = post_with(roll_out::resume, |op| {
+        let summary = "Let a halted roll-out go on; hosts that failed may try again";
+        openapi::operation(op, TAG, "resume_roll_out", summary, &[400, 403, 409])
+    });
+    let end = post_with(roll_out::end, |op| {
+        let summary = "End a roll-out; hosts that have not applied keep what they have";
+        openapi::operation(op, TAG, "end_roll_out", summary, &[400, 403, 409])
+    });
+    ApiRouter::new()
+        .api_route("/roll-out", last)
+        .api_route("/roll-out/resume", resume)
+        .api_route("/roll-out/end", end)
 }
 
 fn what_happened() -> ApiRouter<App> {

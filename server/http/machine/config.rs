@@ -1,12 +1,13 @@
 //! `/config/...`: the host's network configuration, for nothing but one of its MACs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::conditions::{self, Selection};
 use super::error::Error;
@@ -208,11 +209,19 @@ async fn send_all(
     Ok(request.answer(wrapping.words(), wrapping.content_type(), &answer))
 }
 
+/// What a host says of itself when it asks whether to apply.
+#[derive(Debug, Deserialize)]
+pub(super) struct Asking {
+    /// For how many seconds it has been up.
+    up: Option<u64>,
+}
+
 /// `GET /roll-out/{mac}`: a host asks whether to apply its configuration now. The answer is the script
 /// that applies it, or 204: while no roll-out runs, before its wave opens, and once it has it.
 pub(super) async fn roll_out(
     machine: State<Machine>,
     Path(name): Path<String>,
+    Query(Asking { up }): Query<Asking>,
     caller: Caller,
 ) -> Result<Response, Error> {
     let app = &machine.app;
@@ -224,7 +233,8 @@ pub(super) async fn roll_out(
     }
     // First, so that a host is not said to have what cannot be made.
     let script = request.wrap(&request.files(Format::Networkd)?, Wrapping::Installer)?;
-    if !app.inventory.may_apply(&snapshot, request.name).await? {
+    let up = up.map(Duration::from_secs);
+    if !app.inventory.may_apply(&snapshot, request.name, up).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     request.record_sent(Wrapping::Installer.words(), script.len() as u64);

@@ -18,7 +18,7 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
-use crate::lifecycle::roll_out::{Division, PlannedWave, RollOutState};
+use crate::lifecycle::roll_out::{ApplyAt, Division, PlannedWave, RollOutState};
 use crate::model::Role;
 use crate::network::ConfigState;
 
@@ -36,6 +36,8 @@ enum InvalidWaves {
     Racks(String),
     #[error("\"{0}\" is unknown: expected racks, labels or all")]
     Division(String),
+    #[error("\"{0}\" is unknown: expected now or next-boot")]
+    ApplyAt(String),
 }
 
 /// Why nothing begins.
@@ -59,16 +61,35 @@ pub(super) struct WavesForm {
     size: String,
     /// Labels, separated by commas, in the order of their waves.
     labels: String,
+    /// `now` or `next-boot`.
+    apply: String,
 }
 
 impl WavesForm {
     fn read(fields: &Fields) -> Self {
         let text = |name| fields.text(name).to_owned();
-        Self { first: text("first"), by: text("by"), size: text("size"), labels: text("labels") }
+        Self {
+            first: text("first"),
+            by: text("by"),
+            size: text("size"),
+            labels: text("labels"),
+            apply: text("apply"),
+        }
     }
 
     fn first(&self) -> Option<&str> {
         Some(self.first.trim()).filter(|first| !first.is_empty())
+    }
+
+    fn apply_at(&self) -> Result<ApplyAt, InvalidWaves> {
+        let all = [ApplyAt::Now, ApplyAt::NextBoot];
+        match self.apply.as_str() {
+            "" => Ok(ApplyAt::default()),
+            word => all
+                .into_iter()
+                .find(|one| one.label() == word)
+                .ok_or_else(|| InvalidWaves::ApplyAt(word.to_owned())),
+        }
     }
 
     fn division(&self) -> Result<Division, InvalidWaves> {
@@ -184,14 +205,19 @@ impl ReviewPage {
     fn without_timer(&self) -> Option<String> {
         match self.plan.hosts() - self.plan.asking {
             0 => None,
-            1 => Some(
-                "1 of these hosts has never asked whether to apply: it has no timer, and its wave \
-                 does not wait for it."
-                    .to_owned(),
-            ),
+            1 => Some(format!(
+                "1 of these hosts has never asked whether to apply: it has no timer, and {}.",
+                match self.plan.apply_at {
+                    ApplyAt::Now => "its wave does not wait for it",
+                    ApplyAt::NextBoot => "the waves after its own stay shut",
+                }
+            )),
             many => Some(format!(
-                "{many} of these hosts have never asked whether to apply: they have no timer, and \
-                 their waves do not wait for them."
+                "{many} of these hosts have never asked whether to apply: they have no timer, and {}.",
+                match self.plan.apply_at {
+                    ApplyAt::Now => "their waves do not wait for them",
+                    ApplyAt::NextBoot => "the waves after theirs stay shut",
+                }
             )),
         }
     }
@@ -208,11 +234,12 @@ impl ReviewPage {
 }
 
 async fn plan(ui: &Ui, form: &WavesForm) -> Result<Result<RollOutPlan, NotBegun>, Error> {
-    let division = match form.division() {
-        Ok(division) => division,
+    let asked = form.division().and_then(|division| Ok((division, form.apply_at()?)));
+    let (division, apply_at) = match asked {
+        Ok(asked) => asked,
         Err(wrong) => return Ok(Err(wrong.into())),
     };
-    match ui.app.inventory.plan_roll_out(form.first(), &division).await {
+    match ui.app.inventory.plan_roll_out(form.first(), &division, apply_at).await {
         Ok(plan) => Ok(Ok(plan)),
         Err(RollOutError::Inventory(error)) => Err(error.into()),
         Err(error) => Ok(Err(error.into())),
