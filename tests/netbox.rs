@@ -259,7 +259,7 @@ async fn racks_of_a_netbox_are_taken_over_and_the_second_time_nothing_changes() 
     assert_eq!(site["hosts"].as_object().unwrap().len(), 50);
     assert_eq!(
         site["switches"]["leaf002b"],
-        json!({"vendor": "eos", "rack": "R002", "mlag-peer": "leaf002a"})
+        json!({"vendor": "eos", "rack": "R002", "unit": 42, "mlag-peer": "leaf002a"})
     );
     assert_eq!(
         site["subnets"]["10.1.1.0-24"],

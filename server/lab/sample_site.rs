@@ -127,11 +127,18 @@ pub(super) fn site(plan: &RackPlan) -> String {
          profiles:\n\
         \x20 {layout}:\n\
         \x20   defaults: safe\n\
-         {links}\
+         {nics}{links}\
          images:\n\
         \x20 live: {image}\n\
          hosts:\n",
         layout = layout.label(),
+        nics = match &plan.install {
+            // It finds NICs by their names alone, which a .link file gives them.
+            Some(InstallFiles { format: NetworkFormat::Ifupdown2, .. }) => {
+                "    nics: {eth0: {set-name: lan0}, eth1: {set-name: lan1}}\n"
+            }
+            _ => "",
+        },
         links = layout.links(),
         image = match &plan.install {
             Some(files) => images(files, plan.scenario),

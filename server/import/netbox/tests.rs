@@ -301,7 +301,7 @@ fn lags_and_vlans_of_new_hosts_become_a_profile_that_they_share() {
          \x20   nics: {eno1: {}, eno2: {}}\n\
          \x20   bonds: {bond0: {nics: [eno1, eno2], mode: 802.3ad, transmit-hash-policy: layer3+4, mtu: 9000}}\n\
          \x20   vlans: {bond0.120: {link: bond0, mtu: 9000, subnet: 10.1.0.0-24}}\n\
-         switches: {leaf3: {vendor: nvue, rack: R-1, mlag-peer: leaf4}, leaf4: {vendor: nvue, rack: R-1, mlag-peer: leaf3}}\n",
+         switches: {leaf3: {vendor: nvue, rack: R-1, unit: 4, height: 2, mlag-peer: leaf4}, leaf4: {vendor: nvue, rack: R-1, unit: 4, height: 2, mlag-peer: leaf3}}\n",
     );
     assert_eq!(json!(made.profiles), json!(expected.profiles), "{left:#?}");
     assert_eq!(made.switches, expected.switches);
