@@ -93,6 +93,7 @@ mod pxe_rom;
 mod ready_profiles;
 mod recipes;
 mod rental_ends;
+mod report_script;
 mod roles;
 mod roll_out;
 mod schemas;

@@ -24,15 +24,31 @@ config() {
             printf "%s\"%s\":\"%s\"", n++ ? "," : "", $2, $1 }'
 }
 
+# The way out: the gateway of IPv4, else that of IPv6, whose link a link-local address needs.
+gateway() {
+    ip -4 route show default 2>/dev/null | awk '$2 == "via" { print $3; exit }' | grep . ||
+        ip -6 route show default 2>/dev/null |
+        awk '$2 == "via" { print $3 ~ /^fe80:/ ? $3 "%" $5 : $3; exit }'
+}
+
 state=up
-# Of another network manager the gateway alone tells. The directory of networkd's state is there even
-# where networkd is masked; the file is of one that runs.
+# The directory of networkd's state is there even where networkd is masked; the file is of one that runs.
+networkd=
 if [ -e /run/systemd/netif/state ]; then
+    networkd=yes
     online=$(/usr/lib/systemd/systemd-networkd-wait-online --timeout=90 2>&1) || {
         state=failed
         text="systemd-networkd: ${online:-not online after 90 s}"
     }
 fi
+# Other network managers do not say when they are done: the way out is waited for.
+gateway=$(gateway)
+attempt=0
+until [ -n "$gateway$networkd" ] || [ "$attempt" -ge "${WAIT:-90}" ]; do
+    attempt=$((attempt + 1))
+    sleep 1
+    gateway=$(gateway)
+done
 # A port counts as soon as it is in the aggregator and carries frames only when both
 # sides collect and distribute (0x30 of the state): what is sent before is lost.
 attempt=0
@@ -43,15 +59,22 @@ while [ "$attempt" -lt 50 ]; do
     attempt=$((attempt + 1))
     sleep 0.2
 done
-gateway=$(ip -4 route show default | awk '{ print $3; exit }')
-# The switch may still be on its own way up.
-for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
-    ping=$(ping -n -c 3 -i 0.2 -W 1 "${gateway:-0.0.0.0}" 2>&1)
-    case $ping in *" 0% packet loss"*) break ;; esac
-    [ "$attempt" = 15 ] && state=failed text="the gateway ${gateway:-(none)} does not answer"
-done
+ping=
+if [ -n "$gateway" ]; then
+    # The switch may still be on its own way up.
+    for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+        ping=$(ping -n -c 3 -i 0.2 -W 1 "$gateway" 2>&1)
+        case $ping in *" 0% packet loss"*) break ;; esac
+        [ "$attempt" = 15 ] && state=failed text="the gateway $gateway does not answer"
+    done
+elif [ -z "$(ip -o address show scope global)" ]; then
+    state=failed text="${text:-no link has an address}"
+fi
 uptime=$(cut -d ' ' -f 1 /proc/uptime)
-[ "$state" = up ] && text="online after $uptime s, gateway $gateway answers"
+if [ "$state" = up ]; then
+    text="online after $uptime s, without a gateway"
+    [ -z "$gateway" ] || text="online after $uptime s, gateway $gateway answers"
+fi
 
 {
     printf '{"state":"%s","text":%s' "$state" "$(printf %s "$text" | json)"
