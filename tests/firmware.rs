@@ -26,13 +26,15 @@ images:
   disk: {local: true}
   debian: {disk: images/debian.raw.zst, live-system: deploy}
   deploy: {kernel: deploy/vmlinuz, initrd: [deploy/initrd.img], cmdline: "console=ttyS0"}
+  debian-arm64: {disk: images/debian-arm64.raw.zst, live-system: arm}
 hosts:
   live: {profile: plain, image: live, addresses: {eth0: 10.77.0.11}, nics: {eth0: "52:54:00:aa:00:01"}}
   menu: {image: disk, nics: {eth0: "52:54:00:aa:00:02"}}
   chain: {image: disk, local-boot: sanboot, nics: {eth0: "52:54:00:aa:00:03"}}
   arm: {profile: plain, image: arm, addresses: {eth0: 10.77.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
   installed: {profile: plain, image: debian, addresses: {eth0: 10.77.0.16}, nics: {eth0: "52:54:00:aa:00:06"}}
-  v6: {profile: plain, image: live, boot-file: snponly.efi, addresses: {eth0: 10.77.0.17}, nics: {eth0: "52:54:00:aa:00:07"}}
+  ipxe: {profile: plain, image: live, boot-file: snponly.efi, addresses: {eth0: 10.77.0.17}, nics: {eth0: "52:54:00:aa:00:07"}}
+  installed-arm: {profile: plain, image: debian-arm64, addresses: {eth0: 10.77.0.18}, nics: {eth0: "52:54:00:aa:00:08"}}
   signed-arm: {profile: plain, image: arm, boot-file: signed/shimaa64.efi, addresses: {eth0: 10.77.0.15}, nics: {eth0: "52:54:00:aa:00:05"}}
 "#;
 
@@ -249,50 +251,63 @@ fn a_secure_boot_host_comes_up_by_http_boot() {
     live_on_x64("a_secure_boot_host_comes_up_by_http_boot", Protocol::Http);
 }
 
-/// Builds the live system and the disk image as people do, below the server's files.
-fn build_images(server: &DhcpServer) {
-    let files = server.directory.path().join("files");
-    for what in ["live", "disk"] {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
-        command.arg("--data-dir").arg(server.directory.path()).args(["image", "build", what]);
-        let output = command.output().unwrap();
-        assert!(output.status.success(), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        if let Some((_, path)) = said.split_once("disk=") {
-            let path = path.split_whitespace().next().unwrap();
-            fs::rename(files.join(path), files.join("images/debian.raw.zst")).unwrap();
-        }
-    }
-    fs::rename(files.join("live"), files.join("deploy")).unwrap();
+/// Runs `rackstrap` on the server's data; what it says.
+fn rackstrap(server: &DhcpServer, words: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+    let output = command.arg("--data-dir").arg(server.directory.path()).args(words).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
-/// An installation with Secure Boot, and the boot from the disk after it.
-fn installs_with_secure_boot(test: &str, by: Protocol) {
-    let Some(programs) = signed(test) else { return };
-    let mut server = server_with(&programs);
-    build_images(&server);
+/// Builds a disk image as people do, and gives it the name that the site has.
+fn build_disk(server: &DhcpServer, words: &[&str], name: &str) {
+    let said = rackstrap(server, &[&["image", "build", "disk"], words].concat());
+    let (_, path) = said.split_once("disk=").unwrap();
+    let files = server.directory.path().join("files");
+    let path = files.join(path.split_whitespace().next().unwrap());
+    fs::rename(path, files.join("images").join(name)).unwrap();
+}
+
+/// Arms a host, installs it once, and waits until it reports from its disk.
+fn installs(
+    test: &str,
+    server: &mut DhcpServer,
+    (machine, by): (Machine, Protocol),
+    host: &str,
+    mac: &str,
+) {
     let disk = server.directory.path().join("disk.raw");
     fs::File::create(&disk).unwrap().set_len(4 << 30).unwrap();
     server.start(&["lan"]);
-    let mut arm = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
-    arm.arg("--data-dir").arg(server.directory.path()).args(["host", "install", "installed"]);
-    let output = arm.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let mac = "52:54:00:aa:00:06";
-    let mut guest = Guest::start(&server, Machine::SecureX64, by, mac, Some(Disk::File(&disk)));
-    guest.wait("the live system is locked down", |shown| {
-        shown.contains("Kernel is locked down from EFI Secure Boot")
-    });
-    let has = |what: &str| server.events_of("installed").iter().any(|event| event.contains(what));
+    rackstrap(server, &["host", "install", host]);
+    let mut guest = Guest::start(server, machine, by, mac, Some(Disk::File(&disk)));
+    if machine == Machine::SecureX64 {
+        guest.wait("the live system is locked down", |shown| {
+            shown.contains("Kernel is locked down from EFI Secure Boot")
+        });
+    }
+    let has = |what: &str| server.events_of(host).iter().any(|event| event.contains(what));
     let installed = guest.wait("the image is installed", |_| has("has installed debian"));
     let up = guest.wait("the host reports from its disk", |_| {
         has("has booted from its disk for the first time") && has("gateway 10.77.0.1 answers")
     });
     let (installed, up) = (installed.as_secs_f64(), up.as_secs_f64());
     println!("{test}: installed {installed:.0} s, up from its disk {up:.0} s after power-on");
-    let events = server.events_of("installed");
+    let events = server.events_of(host);
     let loads = events.iter().filter(|event| event.contains("/vmlinuz to ")).count();
     assert_eq!(loads, 1, "one boot loads the live system: {events:#?}");
+}
+
+/// An installation with Secure Boot, and the boot from the disk after it.
+fn installs_with_secure_boot(test: &str, by: Protocol) {
+    let Some(programs) = signed(test) else { return };
+    let mut server = server_with(&programs);
+    rackstrap(&server, &["image", "build", "live"]);
+    let files = server.directory.path().join("files");
+    fs::rename(files.join("live"), files.join("deploy")).unwrap();
+    build_disk(&server, &[], "debian.raw.zst");
+    installs(test, &mut server, (Machine::SecureX64, by), "installed", "52:54:00:aa:00:06");
     let log = server.log();
     assert!(!log.contains("snponly.efi") && !log.contains("(iPXE"), "iPXE was not needed: {log}");
 }
@@ -311,18 +326,91 @@ fn a_secure_boot_host_is_installed_by_http_boot_and_boots_from_its_disk() {
     installs_with_secure_boot(test, Protocol::Http);
 }
 
-/// Boots a live system whose firmware asks over IPv6; what lets DHCP over IPv4 through is called once
-/// the boot program was loaded.
-fn boots_over_ipv6(test: &str, by: Protocol, program: &str) {
+/// Whose iPXE is loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ipxe {
+    /// The one that this machine has.
+    Own,
+    Debian13,
+}
+
+/// A server with the live system of the lab; none, and the test is skipped, where it cannot be built.
+fn server_with_live(test: &str) -> Option<DhcpServer> {
     let image = match Image::build(None) {
         Ok(image) => image,
-        Err(why) => return skip(test, &why),
+        Err(why) => {
+            skip(test, &why);
+            return None;
+        }
     };
-    let (mut server, _clients) = lan(SITE, &[]);
+    let (server, _clients) = lan(SITE, &[]);
     let live = server.directory.path().join("files/live");
     fs::create_dir_all(&live).unwrap();
     fs::copy(image.kernel(), live.join("vmlinuz")).unwrap();
     fs::copy(image.initrd(), live.join("initrd.img")).unwrap();
+    Some(server)
+}
+
+/// Boots a live system by OVMF, PXE and an iPXE.
+fn live_by_ipxe(test: &str, whose: Ipxe) {
+    let Some(programs) = signed(test) else { return };
+    let Some(mut server) = server_with_live(test) else { return };
+    if whose == Ipxe::Debian13 {
+        let files = server.directory.path().join("files");
+        fs::copy(programs.join("snponly.efi"), files.join("snponly.efi")).unwrap();
+    }
+    server.start(&["lan"]);
+    let mac = "52:54:00:aa:00:07";
+    let mut guest = Guest::start(&server, Machine::X64, Protocol::Pxe, mac, None);
+    wait_until_up(&server, &mut guest, "ipxe", test);
+}
+
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_by_the_ipxe_of_this_machine() {
+    live_by_ipxe("a_host_comes_up_by_the_ipxe_of_this_machine", Ipxe::Own);
+}
+
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_by_the_ipxe_of_debian_13() {
+    live_by_ipxe("a_host_comes_up_by_the_ipxe_of_debian_13", Ipxe::Debian13);
+}
+
+/// The server reaches its hosts by a tagged VLAN; their ports have it untagged.
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_behind_a_vlan_sub_interface_of_the_server() {
+    let test = "a_host_comes_up_behind_a_vlan_sub_interface_of_the_server";
+    let Some(mut server) = server_with_live(test) else { return };
+    for line in [
+        // The port of a switch, which has the VLAN untagged on the other ones.
+        "ip link add trunk type veth peer name port",
+        "ip link add link port name port.100 type vlan id 100",
+        "ip link set port.100 master lan",
+        "ip link set port up",
+        "ip link set port.100 up",
+        "ip link set trunk up",
+        "ip link add link trunk name trunk.100 type vlan id 100",
+        "ip address del 10.77.0.1/24 dev lan",
+        "ip address add 10.77.0.1/24 dev trunk.100",
+        "ip link set trunk.100 up",
+    ] {
+        let output = server.inside.sh(line);
+        assert!(output.status.success(), "{line}: {output:?}");
+    }
+    server.start(&["trunk.100"]);
+    let mac = "52:54:00:aa:00:07";
+    let mut guest = Guest::start(&server, Machine::X64, Protocol::Pxe, mac, None);
+    wait_until_up(&server, &mut guest, "ipxe", test);
+    let events = server.events_of("ipxe");
+    assert!(events.iter().any(|event| event.contains("on trunk.100")), "{events:#?}");
+}
+
+/// Boots a live system whose firmware asks over IPv6; what lets DHCP over IPv4 through is called once
+/// the boot program was loaded.
+fn boots_over_ipv6(test: &str, by: Protocol, program: &str) {
+    let Some(mut server) = server_with_live(test) else { return };
     server.inside.ip("address add fd00:77::1/64 dev lan nodad");
     server.start(&["lan"]);
     let mac = "52:54:00:aa:00:07";
@@ -340,7 +428,7 @@ fn boots_over_ipv6(test: &str, by: Protocol, program: &str) {
     });
     nft("delete table netdev test");
     println!("{test}: boot program loaded {:.0} s after power-on", loaded.as_secs_f64());
-    wait_until_up(&server, &mut guest, "v6", test);
+    wait_until_up(&server, &mut guest, "ipxe", test);
 }
 
 #[test]
@@ -392,23 +480,19 @@ fn a_secure_boot_host_goes_to_its_disk_by_the_menu_and_by_grub() {
     }
 }
 
+/// A server for arm64; none, and the test is skipped, where that cannot be emulated.
+fn server_for_arm64(test: &str) -> Option<DhcpServer> {
+    let needed = ["/usr/bin/qemu-system-aarch64", "/usr/share/AAVMF/AAVMF_CODE.fd"];
+    if !needed.iter().all(|path| Path::new(path).exists()) {
+        skip(test, "qemu-system-arm and qemu-efi-aarch64 are not installed");
+        return None;
+    }
+    Some(server_with(&signed(test)?))
+}
+
 fn live_on_arm64(test: &str, machine: Machine, host: &str, mac: &str) {
-    let Some(programs) = signed(test) else { return };
-    if !Path::new("/usr/bin/qemu-system-aarch64").exists()
-        || !Path::new("/usr/share/AAVMF/AAVMF_CODE.fd").exists()
-    {
-        return skip(test, "qemu-system-arm and qemu-efi-aarch64 are not installed");
-    }
-    let mut server = server_with(&programs);
-    let mut build = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
-    build
-        .arg("--data-dir")
-        .arg(server.directory.path())
-        .args(["image", "build", "live", "--arch", "arm64"]);
-    let built = build.output().unwrap();
-    if !built.status.success() {
-        return skip(test, &String::from_utf8_lossy(&built.stderr));
-    }
+    let Some(mut server) = server_for_arm64(test) else { return };
+    rackstrap(&server, &["image", "build", "live", "--arch", "arm64"]);
     server.start(&["lan"]);
     let mut guest = Guest::start(&server, machine, Protocol::Pxe, mac, None);
     if machine == Machine::SecureArm64 {
@@ -428,4 +512,21 @@ fn an_arm64_host_comes_up_by_ipxe() {
 fn an_arm64_host_with_secure_boot_comes_up_by_grub() {
     let test = "an_arm64_host_with_secure_boot_comes_up_by_grub";
     live_on_arm64(test, Machine::SecureArm64, "signed-arm", "52:54:00:aa:00:05");
+}
+
+#[test]
+#[ignore = "an emulated arm64, installed: make test-full"]
+fn an_arm64_host_is_installed_and_boots_from_its_disk() {
+    let test = "an_arm64_host_is_installed_and_boots_from_its_disk";
+    let Ok(agent) = std::env::var("RACKSTRAP_ARM64") else {
+        return skip(test, "RACKSTRAP_ARM64 names no rackstrap for arm64, which is the agent");
+    };
+    if !Path::new("/proc/sys/fs/binfmt_misc/qemu-aarch64").exists() {
+        return skip(test, "qemu-user-static and binfmt-support are not installed");
+    }
+    let Some(mut server) = server_for_arm64(test) else { return };
+    rackstrap(&server, &["image", "build", "live", "--arch", "arm64", "--agent", &agent]);
+    build_disk(&server, &["--arch", "arm64"], "debian-arm64.raw.zst");
+    let arm64 = (Machine::Arm64, Protocol::Pxe);
+    installs(test, &mut server, arm64, "installed-arm", "52:54:00:aa:00:08");
 }

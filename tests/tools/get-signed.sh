@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Unpacks what firmware boots from Debian 13 below target/signed: shim and GRUB that are signed for
-# Secure Boot, of amd64 and arm64, and iPXE for arm64. Downloads from the mirror that this machine's apt
+# Secure Boot, of amd64 and arm64, and iPXE. Downloads from the mirror that this machine's apt
 # is set up with; nothing is installed, and what is there already stays.
 set -euo pipefail
 signed=$(cd "$(dirname "$0")/../.." && pwd)/target/signed
@@ -8,7 +8,7 @@ signed=$(cd "$(dirname "$0")/../.." && pwd)/target/signed
 mkdir -p "$signed"
 exec 9>"$signed/lock"
 flock 9
-[ -e "$signed/ipxe-arm64.efi" ] && exit 0
+[ -e "$signed/snponly.efi" ] && exit 0
 
 mirror=$(mirror)
 work=$signed/work
@@ -28,5 +28,5 @@ cp tree/amd64/usr/lib/grub/x86_64-efi-signed/grubnetx64.efi.signed "$signed/grub
 cp tree/amd64/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed "$signed/disk-grubx64.efi"
 cp tree/arm64/usr/lib/shim/shimaa64.efi.signed "$signed/shimaa64.efi"
 cp tree/arm64/usr/lib/grub/arm64-efi-signed/grubnetaa64.efi.signed "$signed/grubaa64.efi"
-cp tree/arm64/usr/lib/ipxe/ipxe-arm64.efi "$signed/ipxe-arm64.efi"
+cp tree/arm64/usr/lib/ipxe/{ipxe-arm64.efi,undionly.kpxe,snponly.efi} "$signed/"
 cd / && rm -rf "$work"
