@@ -23,6 +23,10 @@ pub(crate) struct Build {
     /// Make the disk image of the root file system in this tarball, in place of Debian's packages
     #[arg(long, value_name = "FILE")]
     tarball: Option<PathBuf>,
+    /// A rackstrap for hosts of that architecture, as the agent of the live system [default: this very
+    /// program, for hosts of the architecture of this machine]
+    #[arg(long, value_name = "FILE")]
+    agent: Option<PathBuf>,
     /// What reads the network of the disk image: networkd, netplan, networkmanager, ifupdown2 or
     /// cloud-init [default: networkd]
     #[arg(long, value_name = "FORMAT", conflicts_with = "tarball")]
@@ -31,7 +35,7 @@ pub(crate) struct Build {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum What {
-    /// The live system that writes disk images, with this very program as its agent. Its kernel is
+    /// The live system that writes disk images, with a rackstrap as its agent. Its kernel is
     /// Debian's for virtual machines
     Live,
     /// A Debian system that boots by BIOS, by UEFI and with Secure Boot. Its kernel is Debian's for
@@ -56,6 +60,9 @@ impl Build {
                 "--network-format is for a disk image: rackstrap image build disk --network-format netplan"
             );
         }
+        if self.agent.is_some() && matches!(self.what, What::Disk) {
+            bail!("--agent is for the live system: rackstrap image build live --agent FILE");
+        }
         let runs_scripts = matches!(self.what, What::Disk) && self.tarball.is_none();
         if runs_scripts && arch != own && !runs_programs_of(arch) {
             bail!(
@@ -67,7 +74,7 @@ impl Build {
             );
         }
         let build = move || match self.what {
-            What::Live => live_system(&files, arch),
+            What::Live => live_system(&files, arch, self.agent.as_deref()),
             What::Disk => disk(&files, arch, self.tarball.as_deref(), self.network_format),
         };
         let then = tokio::task::spawn_blocking(build).await??;
@@ -76,8 +83,10 @@ impl Build {
     }
 }
 
-fn live_system(files: &Path, arch: Architecture) -> anyhow::Result<String> {
+fn live_system(files: &Path, arch: Architecture, agent: Option<&Path>) -> anyhow::Result<String> {
     let is_own = arch == Architecture::own();
+    // First: the packages take minutes.
+    let agent = agent.map(|program| live::agent_of(program, arch)).transpose()?;
     let image = live::ensure(&files.join(".build"), arch, &Display::new())?;
     let name = if is_own { "live".to_owned() } else { format!("live-{}", arch.label()) };
     let directory = files.join(&name);
@@ -85,8 +94,11 @@ fn live_system(files: &Path, arch: Architecture) -> anyhow::Result<String> {
     // The kernel unpacks archives that follow each other as if they were one.
     let mut initrd = fs::read(image.initrd())?;
     initrd.extend(fs::read(image.files.join(live::GuestImage::DEPLOY))?);
-    if is_own {
-        initrd.extend(fs::read(image.files.join(image.agent()?))?);
+    let has_agent = is_own || agent.is_some();
+    match agent {
+        Some(agent) => initrd.extend(agent),
+        None if is_own => initrd.extend(fs::read(image.files.join(image.agent()?))?),
+        None => {}
     }
     // Renamed when they are whole: hosts may be loading the ones from before.
     for (name, bytes) in [("vmlinuz", fs::read(image.kernel())?), ("initrd.img", initrd)] {
@@ -99,10 +111,10 @@ fn live_system(files: &Path, arch: Architecture) -> anyhow::Result<String> {
         "Use it with:\n  rackstrap image set {name} kernel={name}/vmlinuz initrd={name}/initrd.img \
          'cmdline=console=tty0 console={console} quiet'"
     );
-    if !is_own {
+    if !has_agent {
         then.push_str(
-            "\nIt has no agent, which is this program: it writes no disk images. Build it on a \
-             machine of its architecture for that.",
+            "\nIt has no agent, so it writes no disk images: --agent names a rackstrap for its \
+             architecture, such as the one of the package.",
         );
     }
     Ok(then)

@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use sha2::{Digest, Sha256};
 
+use super::Architecture;
+use super::elf::{EM_AARCH64, EM_X86_64, machine};
 use super::pack::Initramfs;
 
 /// How long the initrd of another build of the program is kept.
@@ -45,6 +47,23 @@ fn remove_old(directory: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The gzip'd initrd of a program for hosts of an architecture.
+///
+/// # Errors
+/// If it is a program of another one, or no program at all.
+pub(crate) fn of(program: &Path, architecture: Architecture) -> anyhow::Result<Vec<u8>> {
+    let shown = program.display();
+    let file = fs::read(program).with_context(|| format!("{shown} cannot be read"))?;
+    let expected = match architecture {
+        Architecture::Amd64 => EM_X86_64,
+        Architecture::Arm64 => EM_AARCH64,
+    };
+    if machine(&file) != Some(expected) {
+        bail!("{shown} is not a program for {}", architecture.label());
+    }
+    initrd(program)
 }
 
 /// The gzip'd initrd.

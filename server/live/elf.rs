@@ -1,4 +1,4 @@
-//! Which shared libraries an ELF program needs. Pure.
+//! Which shared libraries an ELF program needs, and what it runs on. Pure.
 //!
 //! Only what the guest needs is read: 64-bit little-endian files.
 
@@ -9,6 +9,10 @@ const DT_STRTAB: u64 = 5;
 /// Program header types: loaded segment, dynamic section.
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
+
+/// `e_machine` of programs for amd64 and arm64 (elf(5)).
+pub(crate) const EM_X86_64: u64 = 62;
+pub(crate) const EM_AARCH64: u64 = 183;
 
 /// A part of the file and where it lies in memory.
 struct Segment {
@@ -24,11 +28,15 @@ pub(crate) fn needed_libraries(file: &[u8]) -> Vec<String> {
     libraries(file).unwrap_or_default()
 }
 
-fn libraries(file: &[u8]) -> Option<Vec<String>> {
+/// The processor that a program is for, as `e_machine` has it; none if `file` is no such program.
+pub(crate) fn machine(file: &[u8]) -> Option<u64> {
     // 2: 64 bits; 1: little-endian.
-    if file.get(..6)? != [0x7f, b'E', b'L', b'F', 2, 1] {
-        return None;
-    }
+    let is_elf = file.get(..6)? == [0x7f, b'E', b'L', b'F', 2, 1];
+    if is_elf { number(file, 18, 2) } else { None }
+}
+
+fn libraries(file: &[u8]) -> Option<Vec<String>> {
+    machine(file)?;
     let segments = segments(file)?;
     let dynamic = segments.iter().find(|segment| segment.kind == PT_DYNAMIC)?;
     let entries: Vec<(u64, u64)> = (0..dynamic.size / 16)

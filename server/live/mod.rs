@@ -2,7 +2,8 @@
 //!
 //! The live system is a kernel and an initramfs that is the whole system, the same for the lab's
 //! hosts and its switch: what each is to be comes as a second initrd. What deploying needs besides
-//! is an initrd of its own, and the agent, which is this very program, is a third one.
+//! is an initrd of its own, and the agent, which is this very program where hosts have its
+//! architecture, is a third one.
 //! Its own files are in `guest/`.
 
 mod agent;
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
+pub(crate) use agent::of as agent_of;
 pub(crate) use display::Display;
 use display::Task;
 pub(crate) use pack::Initramfs;
