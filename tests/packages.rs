@@ -114,7 +114,7 @@ fn an_rpm_is_the_same_each_time_and_installs() {
 }
 
 #[test]
-fn what_is_built_has_checksums_with_the_builders_signature() {
+fn what_is_built_has_checksums_with_the_builders_signatures() {
     let (out, keys) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let gpg = || {
         let mut gpg = Command::new("gpg");
@@ -124,8 +124,19 @@ fn what_is_built_has_checksums_with_the_builders_signature() {
     let key = ["--passphrase", "", "--quick-generate-key", "builder@packages.local", "ed25519"];
     good(gpg().args(key));
     let home = keys.path().to_str().unwrap();
-    let variables = [("GNUPGHOME", home), ("SIGN_KEY", "builder@packages.local")];
+    let [secret, public] = ["minisign.key", "minisign.pub"].map(|name| format!("{home}/{name}"));
+    // Without a password.
+    good(Command::new("minisign").args(["-G", "-W", "-s", &secret, "-p", &public]));
+    let by_gpg = [("GNUPGHOME", home), ("SIGN_KEY", "builder@packages.local")];
+    let variables = [&by_gpg[..], &[("MINISIGN_KEY", &secret)]].concat();
     built(out.path(), &["tar", "sums"], &variables);
+    let sums = out.path().join("SHA256SUMS");
+    let verify = || {
+        let mut minisign = Command::new("minisign");
+        minisign.args(["-V", "-q", "-p", &public, "-m"]).arg(&sums);
+        minisign
+    };
+    good(&mut verify());
     good(
         gpg()
             .arg("--verify")
@@ -134,6 +145,8 @@ fn what_is_built_has_checksums_with_the_builders_signature() {
     );
     let said = good(Command::new("sha256sum").args(["-c", "SHA256SUMS"]).current_dir(out.path()));
     assert_eq!(said, "rackstrap-1.2.3-linux-amd64.tar.gz: OK\n");
+    std::fs::write(&sums, "0 rackstrap-1.2.3-linux-amd64.tar.gz\n").unwrap();
+    assert!(!verify().status().unwrap().success(), "other checksums are not the builder's");
     let mut unpack = Command::new("tar");
     good(unpack.arg("-xzf").arg("rackstrap-1.2.3-linux-amd64.tar.gz").current_dir(out.path()));
     let directory = out.path().join("rackstrap-1.2.3-linux-amd64");
