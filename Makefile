@@ -20,8 +20,8 @@ TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver d
 # Programs and schemas that read what we write for them, one of another Debian release. Unpacked for the tests, not installed: their
 # services must not start.
 TEST_TOOLS    := trixie/cloud-init wireguard-tools bind9 bind9-dnsutils bind9-libs bind9-utils frr ifupdown2 libarchive13 libboost-context1.74.0 libbrotli1 libc-ares2 \
-                 hostapd libcpuid16 libcurl3-gnutls libfstrm0 libatomic1 libgc1 libhiredis0.14 libjemalloc2 libjson-c5 liblmdb0 liblzf1 libmaxminddb0 libnghttp2-14 libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libnm0 libpcsclite1 libprotobuf-c1 \
-                 libseccomp2 libsodium23 libuv1 libyang2 network-manager nix-bin prometheus python3-ironic redis-server redis-tools udev umoci wpasupplicant
+                 hostapd libcpuid16 libcurl3-gnutls libfstrm0 libatomic1 libgc1 libhiredis0.14 libjemalloc2 libjson-c5 keepalived liblmdb0 liblzf1 libmaxminddb0 libnghttp2-14 libnl-3-200 libnl-genl-3-200 libnl-route-3-200 libnm0 libpci3 libpcsclite1 libprotobuf-c1 \
+                 libseccomp2 libsnmp40 libsodium23 libuv1 libwrap0 libyang2 network-manager nix-bin prometheus python3-ironic redis-server redis-tools udev umoci wpasupplicant
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
 BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \

@@ -31,6 +31,18 @@ pub(crate) fn sites() -> Vec<Example> {
     pages.flat_map(|page| page.blocks(SITE)).collect()
 }
 
+/// The first block with this fence below a heading of a page, whose lines may be indented as part of
+/// a list.
+pub(crate) fn example(page: &str, heading: &str, fence: &str) -> String {
+    let text = guide_page(page);
+    let place = format!("{page}, {heading}, {fence}");
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).expect(&place);
+    let mut lines = section.lines().skip_while(|line| line.trim_start() != format!("```{fence}"));
+    let indent = lines.next().expect(&place).find('`').unwrap();
+    let block = lines.take_while(|line| line.trim() != "```");
+    block.map(|line| format!("{}\n", line.get(indent..).unwrap_or_default())).collect()
+}
+
 struct Page {
     path: PathBuf,
     text: String,

@@ -115,6 +115,7 @@ mod tftp_rules;
 mod tftp_windows;
 mod tls;
 mod ui;
+mod virtual_address;
 mod webhooks;
 mod whole_site;
 mod without_ipv6;

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::common::netns::Netns;
 use crate::common::skip::skip;
 
 /// Where `tests/tools/fetch-tools.sh` has put them.
@@ -26,13 +27,23 @@ pub(crate) struct Tool(PathBuf);
 impl Tool {
     /// A command that runs it.
     pub(crate) fn command(&self) -> Command {
-        let libraries = root().join("usr/lib/x86_64-linux-gnu");
-        let mut command = Command::new(&self.0);
-        let libraries = libraries.display();
-        let path = format!("{libraries}:{libraries}/frr:{libraries}/../nix");
-        command.env("LD_LIBRARY_PATH", path).env("LC_ALL", "C");
-        command
+        with_libraries(Command::new(&self.0))
     }
+
+    /// A command that runs it inside a namespace.
+    pub(crate) fn command_in(&self, inside: &Netns) -> Command {
+        with_libraries(inside.command(self.0.to_str().unwrap()))
+    }
+}
+
+/// The command finds the libraries that were unpacked with it.
+fn with_libraries(mut command: Command) -> Command {
+    let libraries = root().join("usr/lib/x86_64-linux-gnu");
+    let libraries = libraries.display();
+    let others = root().join("lib/x86_64-linux-gnu");
+    let path = format!("{libraries}:{libraries}/frr:{libraries}/../nix:{}", others.display());
+    command.env("LD_LIBRARY_PATH", path).env("LC_ALL", "C");
+    command
 }
 
 /// Runs a command with a text as its standard input.
