@@ -19,6 +19,7 @@ mod command_line;
 mod consumers;
 mod database_outage;
 mod database_safety;
+mod dead_server;
 mod debian_installer;
 mod deploy;
 mod dhcp_clients;

@@ -89,7 +89,7 @@ impl Guest {
             Firmware::Uefi { variables, ipv6 } => {
                 let code = "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd";
                 let variables = format!("if=pflash,format=raw,file={}", variables.display());
-                qemu.args(["-machine", "q35", "-m", "256", "-device", "virtio-rng-pci"]);
+                qemu.args(["-machine", "q35", "-m", "1024", "-device", "virtio-rng-pci"]);
                 qemu.args(["-drive", code, "-drive", &variables]);
                 if !ipv6 {
                     qemu.args(["-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=n"]);
