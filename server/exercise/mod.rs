@@ -19,7 +19,7 @@ use crate::{dhcp, files, http, model, site_file, tftp};
 pub type Check = fn(&[u8]);
 
 /// Every check by the name of its fuzz target.
-pub const TARGETS: [(&str, Check); 11] = [
+pub const TARGETS: [(&str, Check); 12] = [
     ("dhcp_answer", dhcp::service::exercise::answer),
     ("dhcp_decode", dhcp::exercise::decode),
     ("dhcp_relay", dhcp::exercise::relay),
@@ -27,6 +27,7 @@ pub const TARGETS: [(&str, Check); 11] = [
     ("hosts_csv", site_file::exercise::rows),
     ("mac", model::exercise::mac),
     ("site_yaml", site_file::exercise::site),
+    ("stranger", http::ui::oidc::exercise::stranger),
     ("tftp_download", tftp::exercise::download),
     ("tftp_request", tftp::exercise::request),
     ("tftp_session", tftp::exercise::session),

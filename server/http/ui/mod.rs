@@ -43,7 +43,7 @@ mod last_change;
 mod leases;
 mod live;
 mod login;
-mod oidc;
+pub(crate) mod oidc;
 mod overview;
 mod page;
 mod parameter_choice;

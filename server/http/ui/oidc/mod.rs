@@ -2,6 +2,7 @@
 
 mod answer;
 mod claims;
+pub(crate) mod exercise;
 mod pending;
 mod provider;
 
