@@ -27,7 +27,7 @@ pub const TARGETS: [(&str, Check); 12] = [
     ("hosts_csv", site_file::exercise::rows),
     ("mac", model::exercise::mac),
     ("site_yaml", site_file::exercise::site),
-    ("stranger", http::ui::oidc::exercise::stranger),
+    ("stranger", http::ui::exercise::stranger),
     ("tftp_download", tftp::exercise::download),
     ("tftp_request", tftp::exercise::request),
     ("tftp_session", tftp::exercise::session),

@@ -36,6 +36,7 @@ impl TestServer {
             let inventory = Inventory::open(database.clone()).await.expect("an inventory");
             let change = Change { who: "test", summary: "site", ..Change::default() };
             inventory.replace_site(change, site).await.expect("a sound site");
+            inventory.use_key_file(&directory.join("key"), true).await.expect("a key");
             let leases = LeaseBook::open(database).await.expect("a lease book");
             let files = FileStore::new(vec![config.files_path()]);
             App { config: config.into(), inventory, leases, files }

@@ -43,7 +43,7 @@ mod last_change;
 mod leases;
 mod live;
 mod login;
-pub(crate) mod oidc;
+mod oidc;
 mod overview;
 mod page;
 mod parameter_choice;
@@ -96,6 +96,7 @@ use crate::http::tls::{self, Tls};
 use crate::http::{api, health};
 use crate::memory;
 use crate::model::NounKind;
+pub(crate) use oidc::exercise;
 use proxy::Transport;
 pub use routes::RouteRule;
 use routes::{
