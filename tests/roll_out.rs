@@ -152,7 +152,9 @@ async fn it_is_the_same_on_both_databases_and_by_commands() {
         desk.file("site.yaml", SITE);
         desk.good("apply site.yaml");
         assert!(desk.bad("roll-out show")[0].contains("no roll-out was begun yet"));
-        assert!(desk.bad("rollout start")[0].contains("nothing to roll out"));
+        let unknown = &desk.bad("roll-out start --first n9")[0];
+        assert!(unknown.contains("host \"n9\" cannot go first"), "{unknown}");
+        assert!(desk.bad("rollout start")[0].contains("install the timer on them first"));
         let inventory = desk.store.inventory().await;
         let snapshot = inventory.snapshot();
         for host in ["n1", "n2", "n3"] {
@@ -216,7 +218,7 @@ async fn programs_begin_resume_and_end_it() {
         assert_eq!(ask("GET", "/roll-out").await, (200, json!({"roll_out": null})));
         let (status, problem) = ask("POST", "/roll-out?all").await;
         let detail = problem["detail"].as_str().unwrap();
-        assert!(status == 409 && detail.contains("nothing to roll out"), "{problem}");
+        assert!(status == 409 && detail.contains("install the timer on them first"), "{problem}");
         let inventory = &server.app.inventory;
         let snapshot = inventory.snapshot();
         let names: Vec<String> = snapshot.site.hosts.keys().cloned().collect();

@@ -695,13 +695,8 @@ impl<'a> Reading<'a> {
             switches.values().filter_map(|it| it.rack.clone()).collect();
         for (name, facts) in facts {
             let Some(host) = imported.site.hosts.get_mut(&name) else { continue };
-            let known = current.hosts.get(&name);
-            for (label, nic) in &mut host.nics {
-                nic.cable = facts.cables.get(&nic.address).cloned().or_else(|| {
-                    let known = known.and_then(|host| host.nics.get(label));
-                    let is_same = |known: &&crate::model::Nic| known.address == nic.address;
-                    known.filter(is_same).and_then(|known| known.cable.clone())
-                });
+            for nic in host.nics.values_mut() {
+                nic.cable = facts.cables.get(&nic.address).cloned();
             }
             let place_of = |label: &String| facts.order.iter().position(|one| one == label);
             host.nics.sort_by(|a, _, b, _| place_of(a).cmp(&place_of(b)));

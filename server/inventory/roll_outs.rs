@@ -126,6 +126,12 @@ pub enum RollOutError {
     /// Every host is current.
     #[error("every host that says what it runs has the files of revision {0}: nothing to roll out")]
     NothingToDo(i64),
+    /// No host has said what it runs, and none asks.
+    #[error(
+        "no host has said what it runs, and none asks whether to apply: install the timer on them \
+         first (/config/MAC.follow.sh)"
+    )]
+    NobodyAsks,
     /// The host that is to go first is not among those that need it.
     #[error("host \"{0}\" cannot go first: it does not exist, or has these files already")]
     First(String),
@@ -407,8 +413,15 @@ impl Inventory {
             let rack = |host: &Host| host.rack.clone().unwrap_or_default();
             natural(&rack(a.1), &rack(b.1)).then_with(|| natural(a.0, b.0))
         });
+        if let Some(first) = first.filter(|first| !site.hosts.contains_key(*first)) {
+            return Err(RollOutError::First(first.to_owned()));
+        }
         if hosts.is_empty() {
-            return Err(RollOutError::NothingToDo(snapshot.revision));
+            let is_heard = !followers.is_empty() || !states.is_empty();
+            return Err(match is_heard {
+                true => RollOutError::NothingToDo(snapshot.revision),
+                false => RollOutError::NobodyAsks,
+            });
         }
         if let Some(first) = first.filter(|first| !wanted.contains_key(*first)) {
             return Err(RollOutError::First(first.to_owned()));

@@ -70,13 +70,21 @@ pub(crate) fn set_host(
 }
 
 /// A site with another laid over it, key by key: what only the first has stays, lists are
-/// replaced.
+/// replaced. A NIC without a cable leaves the cable of a NIC with its MAC where it is.
 ///
 /// # Errors
 /// Two values of an entry do not go together.
 pub(crate) fn lay_over(site: &Site, upper: &Site) -> Result<Site, EditError> {
+    let mut upper = upper.clone();
+    for (name, host) in &mut upper.hosts {
+        let Some(known) = site.hosts.get(name) else { continue };
+        for (label, nic) in &mut host.nics {
+            let same = known.nics.get(label).filter(|known| known.address == nic.address);
+            nic.cable = nic.cable.take().or_else(|| same.and_then(|known| known.cable.clone()));
+        }
+    }
     let mut value = serde_json::to_value(site)?;
-    lay_value(&mut value, serde_json::to_value(upper)?);
+    lay_value(&mut value, serde_json::to_value(&upper)?);
     tree::read_json(&value).map_err(EditError::Entry)
 }
 
@@ -253,5 +261,20 @@ mod tests {
         }
         let missing = set_values::<Subnet>(None, &[("vlan".into(), "5".into())]);
         assert_eq!(missing.unwrap_err().to_string(), "the key \"cidr\" is missing");
+    }
+
+    #[test]
+    fn a_cable_stays_where_only_the_mac_is_said_again() {
+        let site = |nic: &str| -> Site {
+            serde_saphyr::from_str(&format!("hosts: {{n1: {{nics: {{eth0: {nic}}}}}}}")).unwrap()
+        };
+        let here = site("{mac: \"52:54:00:aa:00:01\", switch: leaf1, port: Ethernet1}");
+        let same = site("\"52:54:00:aa:00:01\"");
+        assert_eq!(lay_over(&here, &same).unwrap(), here);
+        let moved = site("{mac: \"52:54:00:aa:00:01\", switch: leaf2, port: Ethernet7}");
+        assert_eq!(lay_over(&here, &moved).unwrap(), moved);
+        // Another NIC is not known to be where the old one was.
+        let other = site("\"52:54:00:aa:00:02\"");
+        assert_eq!(lay_over(&here, &other).unwrap(), other);
     }
 }

@@ -22,6 +22,7 @@ pub use edit::EditError;
 pub(crate) use edit::lay_over;
 pub(crate) use edit::{set_host, set_values};
 pub use rows::{RowError, Rows, decode, render as render_rows};
+pub(crate) use rows::{UNCLOSED, unclosed_quote};
 
 /// One thing that is wrong with a site file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -66,6 +66,9 @@ impl Rows {
             }
             None => (separator(text), text),
         };
+        if let Some(line) = unclosed_quote(text, separator) {
+            return Err(vec![RowError { line, message: UNCLOSED.to_owned() }]);
+        }
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .delimiter(separator)
@@ -329,6 +332,28 @@ fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Option<Row>, Ro
     Ok(Some(row))
 }
 
+/// What is wrong with a table whose last quote is missing.
+pub(crate) const UNCLOSED: &str =
+    "the quotation mark that opens a cell here is never closed: close it, or remove it";
+
+/// The line, from 1, of a cell whose quotation mark is never closed (RFC 4180 section 2): a reader takes
+/// all that follows for a part of it.
+pub(crate) fn unclosed_quote(text: &str, separator: u8) -> Option<u64> {
+    let (mut line, mut opened, mut at_start) = (1, None, true);
+    for byte in text.bytes() {
+        match (byte, opened) {
+            (b'"', None) if at_start => opened = Some(line),
+            // A doubled one opens it again.
+            (b'"', Some(_)) => opened = None,
+            _ => {}
+        }
+        // What follows a quotation mark within a cell may be its second half.
+        at_start = opened.is_none() && (byte == separator || byte == b'\n' || byte == b'"');
+        line += u64::from(byte == b'\n');
+    }
+    opened
+}
+
 fn malformed(error: &csv::Error) -> RowError {
     let line = error.position().map_or(1, csv::Position::line);
     RowError { line, message: error.to_string() }
@@ -588,7 +613,7 @@ mod tests {
 
     #[test]
     fn every_bad_row_is_named_and_nothing_is_done() {
-        let cases: [(&str, &[&str]); 5] = [
+        let cases: [(&str, &[&str]); 6] = [
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
@@ -610,9 +635,32 @@ mod tests {
                 ],
             ),
             ("host,unit\na,1\na,2\n", &["row 3: host a is in row 2 already"]),
+            (
+                "host,unit\n\"a,1\nb,2\n",
+                &[
+                    "row 2: the quotation mark that opens a cell here is never closed: close it, or \
+                    remove it",
+                ],
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(imported(text).unwrap_err(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_quotation_mark_is_closed_by_one_that_is_not_doubled() {
+        for (text, expected) in [
+            ("", None),
+            ("a,b\n", None),
+            ("\"a\",\"b\nc\"\n", None),
+            ("\"a \"\"b\"\"\",\"\"\n", None),
+            ("a,5\" disk\nb,c", None),
+            ("a\n\"b,c\nd", Some(2)),
+            ("a,\"b\"\"\nc", Some(1)),
+            ("\"", Some(1)),
+        ] {
+            assert_eq!(unclosed_quote(text, b','), expected, "{text:?}");
         }
     }
 }

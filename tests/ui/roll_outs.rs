@@ -24,7 +24,7 @@ async fn each_turn_of_a_roll_out_is_reviewed() {
     assert!(html.contains("<strong>2</strong> have not reported theirs"), "{html}");
     let answer = operator.get("/roll-out/start?by=racks&size=1").await;
     assert_eq!(answer.status(), 422);
-    assert!(answer.text().await.unwrap().contains("nothing to roll out"));
+    assert!(answer.text().await.unwrap().contains("install the timer on them first"));
     assert_eq!(operator.get("/roll-out/end").await.status(), 409);
 
     for host in ["r1-n01", "r1-n02"] {

@@ -148,7 +148,14 @@ impl Touched {
         if let Some(kind) = draft.entry.kind().filter(|_| !draft.entry.name.is_empty()) {
             names.0.push((kind, draft.entry.name.clone()));
         }
-        Self { entries: names.0 }
+        let mut entries: Vec<(NounKind, String)> = Vec::new();
+        // A path may name an entry once more.
+        for entry in names.0 {
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        Self { entries }
     }
 
     /// What the entries are now.

@@ -1,5 +1,6 @@
 //! The findings of all rules, with a button for each available fix.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use askama::Template;
@@ -19,15 +20,44 @@ use crate::model::Site;
 use crate::network::{Finding, Severity, check_site_within};
 use crate::site_file::set_values;
 
-/// The most findings listed per severity.
-const SHOWN: usize = 500;
+/// The most findings listed of a rule: one that finds the same on every host must not hide the others.
+const SHOWN: usize = 20;
 
 /// The findings of one severity.
 struct Group {
     title: &'static str,
     class: &'static str,
+    rules: Vec<RuleGroup>,
+}
+
+/// The findings of one rule.
+struct RuleGroup {
+    rule: &'static str,
     shown: Vec<Finding>,
     more: usize,
+}
+
+impl Group {
+    /// Rules that find little come first: what is everywhere is known by then.
+    fn new(
+        findings: &[Finding],
+        severity: Severity,
+        title: &'static str,
+        class: &'static str,
+    ) -> Self {
+        let mut of_rule: BTreeMap<&'static str, Vec<&Finding>> = BTreeMap::new();
+        for finding in findings.iter().filter(|one| one.severity == severity) {
+            of_rule.entry(finding.rule).or_default().push(finding);
+        }
+        let mut all: Vec<_> = of_rule.into_iter().collect();
+        all.sort_by_key(|(_, findings)| findings.len());
+        let rules = all.into_iter().map(|(rule, findings)| RuleGroup {
+            rule,
+            shown: findings.iter().take(SHOWN).map(|one| (*one).clone()).collect(),
+            more: findings.len().saturating_sub(SHOWN),
+        });
+        Self { title, class, rules: rules.collect() }
+    }
 }
 
 #[derive(Template)]
@@ -44,17 +74,13 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Error> {
     let snapshot = ui.app.inventory.snapshot();
     let findings = check(&ui, snapshot).await?;
-    let group = |severity, title, class| {
-        let own: Vec<&Finding> = findings.iter().filter(|one| one.severity == severity).collect();
-        let shown = own.iter().take(SHOWN).map(|one| (*one).clone()).collect();
-        Group { title, class, shown, more: own.len().saturating_sub(SHOWN) }
-    };
+    let group = |severity, title, class| Group::new(&findings, severity, title, class);
     let groups = [
         group(Severity::Error, "Errors: these hosts get no files", "trouble-box"),
         group(Severity::Warning, "Warnings", "advice"),
         group(Severity::Silenced, "Silenced by allow", "card"),
     ];
-    let groups = groups.into_iter().filter(|group| !group.shown.is_empty()).collect();
+    let groups = groups.into_iter().filter(|group| !group.rules.is_empty()).collect();
     Ok(Page(ChecksPage { frame: operator.frame("checks").await?, groups }))
 }
 

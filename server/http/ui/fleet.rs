@@ -12,7 +12,7 @@ use super::clock::{Moment, span};
 use super::error::Error;
 use super::host_query::urgency;
 use super::host_row::{Board, StateCell};
-use super::overview::thousands;
+use super::overview::{counted, thousands};
 use super::page::{Frame, Page};
 use super::session::Operator;
 use super::site_facts::SiteFacts;
@@ -144,7 +144,7 @@ impl FleetPage {
     const WIDTH: usize = ACROSS * CELL.0;
 
     fn total(&self) -> String {
-        thousands(self.hosts)
+        counted(self.hosts, "host", "hosts")
     }
 
     fn steps_done(&self) -> usize {

@@ -15,6 +15,7 @@ use super::host_timeline::Timeline;
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
+use super::site_facts::SiteFacts;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
@@ -105,7 +106,7 @@ pub(super) async fn show(
         state: Board::read(&ui).await?.state_cell(&ui, &name),
         timeline: Timeline::read(&ui, &name).await?,
         stack: stack::svg(&network::layout(site, &name))?,
-        findings: network::check_host_within(site, &name, &ui.app.inventory.surroundings()),
+        findings: findings(&ui, site, &name).await?,
         files: files(site, &name, format),
         format,
         explained: site.explain(host),
@@ -125,6 +126,21 @@ pub(super) async fn show(
         host: host.clone(),
         name,
     }))
+}
+
+/// What is wrong with a host: by itself, which is known of this very moment, and together with others, by
+/// the last look at the whole site.
+async fn findings(ui: &Ui, site: &ResolvedSite, name: &str) -> Result<Vec<Finding>, Error> {
+    let mut found = network::check_host_within(site, name, &ui.app.inventory.surroundings());
+    let facts = SiteFacts::read(ui, true).await?;
+    for one in facts.findings_of(name) {
+        let is_known = |known: &Finding| known.rule == one.rule && known.text == one.text;
+        if !found.iter().any(is_known) {
+            found.push(one.clone());
+        }
+    }
+    found.sort_by_key(|finding| finding.severity);
+    Ok(found)
 }
 
 /// Why a host has no files, on its page.

@@ -96,6 +96,7 @@ use crate::http::tls::{self, Tls};
 use crate::http::{api, health};
 use crate::memory;
 use crate::model::NounKind;
+#[cfg(any(test, fuzzing))]
 pub(crate) use oidc::exercise;
 use proxy::Transport;
 pub use routes::RouteRule;

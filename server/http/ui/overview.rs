@@ -70,6 +70,11 @@ pub(crate) struct EntryGroup {
 }
 
 impl EntryGroup {
+    /// What several of them are called.
+    pub(crate) fn kinds(&self) -> String {
+        plural(self.noun)
+    }
+
     /// How many there are, with commas.
     pub(crate) fn count(&self) -> String {
         thousands(self.names.len())
@@ -361,9 +366,11 @@ fn entries(differences: &[Difference]) -> Vec<String> {
             None => counts.push((difference.noun, 1)),
         }
     }
-    let many =
-        |noun: &str| if noun.ends_with("ch") { format!("{noun}es") } else { format!("{noun}s") };
-    counts.into_iter().map(|(noun, count)| counted(count, noun, &many(noun))).collect()
+    counts.into_iter().map(|(noun, count)| counted(count, noun, &plural(noun))).collect()
+}
+
+fn plural(noun: &str) -> String {
+    if noun.ends_with("ch") { format!("{noun}es") } else { format!("{noun}s") }
 }
 
 /// What entries of one group have in common.

@@ -1,13 +1,14 @@
 //! What follows from the whole site and is found out once for each revision: the VLANs and the
 //! findings of every host.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::error::Error;
 use super::state::Ui;
 use crate::inventory::Snapshot;
-use crate::network::{Severity, Surroundings, check_site_within};
+use crate::model::{Host, Location};
+use crate::network::{Finding, Severity, Surroundings, check_site_within};
 use crate::profile::ResolvedSite;
 
 /// VLANs and findings at one revision.
@@ -16,6 +17,8 @@ pub(crate) struct SiteFacts {
     revision: i64,
     vlans: HashMap<String, Vec<u16>>,
     rules: HashMap<String, Vec<&'static str>>,
+    /// Of every host that a finding concerns.
+    findings: HashMap<String, Vec<Finding>>,
     errors: usize,
     warnings: usize,
 }
@@ -29,6 +32,11 @@ impl SiteFacts {
     /// The rules that find something about a host.
     pub(crate) fn rules_of(&self, host: &str) -> &[&'static str] {
         self.rules.get(host).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What is found about a host, also where another one is wrong.
+    pub(crate) fn findings_of(&self, host: &str) -> &[Finding] {
+        self.findings.get(host).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How many findings stop a host from being served.
@@ -52,10 +60,19 @@ impl SiteFacts {
                 own.push(finding.rule);
             }
         }
+        let mut of_hosts: HashMap<String, Vec<Finding>> = HashMap::new();
+        for finding in &findings {
+            let hosts: BTreeSet<&str> =
+                finding.subjects().filter_map(Location::name_of::<Host>).collect();
+            for host in hosts {
+                of_hosts.entry(host.to_owned()).or_default().push(finding.clone());
+            }
+        }
         let vlans = site.hosts.keys().map(|name| (name.clone(), vlans(site, name))).collect();
         let count = |severity| findings.iter().filter(|one| one.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-        Self { revision: snapshot.revision, vlans, rules, errors, warnings }
+        let revision = snapshot.revision;
+        Self { revision, vlans, rules, findings: of_hosts, errors, warnings }
     }
 
     #[cfg(test)]

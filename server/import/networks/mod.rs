@@ -160,8 +160,10 @@ pub(super) fn read(
     files: &[&Source],
 ) -> Result<(), ImportError> {
     let mut hosts: BTreeMap<String, Vec<&Source>> = BTreeMap::new();
+    let by_directory = are_directories_hosts(files);
     for file in files {
-        hosts.entry(host_of(&file.name, &draft.choices.host)).or_default().push(file);
+        let host = host_of(&file.name, &draft.choices.host, by_directory);
+        hosts.entry(host).or_default().push(file);
     }
     for (host, files) in hosts {
         let read = read_host(dialect, &files)?;
@@ -206,8 +208,17 @@ const USUAL: [&str; 18] = [
     ".",
 ];
 
+/// Whether directories are named after hosts: files of one name are in several of them.
+fn are_directories_hosts(files: &[&Source]) -> bool {
+    let mut directories: BTreeMap<&str, &str> = BTreeMap::new();
+    files.iter().any(|file| {
+        let (directory, name) = file.name.rsplit_once('/').unwrap_or(("", &file.name));
+        *directories.entry(name).or_insert(directory) != directory
+    })
+}
+
 /// The host whose file this is: the innermost directory with a name of its own, else the file's.
-fn host_of(path: &str, given: &Option<String>) -> String {
+fn host_of(path: &str, given: &Option<String>, by_directory: bool) -> String {
     if let Some(given) = given {
         return given.clone();
     }
@@ -222,7 +233,7 @@ fn host_of(path: &str, given: &Option<String>) -> String {
         // Below a copy of a host's own directories every file is the host's.
         let is_of_host =
             ["/etc/", "/run/systemd/", "/lib/systemd/"].iter().any(|within| path.contains(within));
-        if is_of_host || parts.last() == Some(directory) && !is_single(file) {
+        if is_of_host || parts.last() == Some(directory) && (by_directory || !is_single(file)) {
             return (*directory).to_owned();
         }
     }

@@ -3,6 +3,7 @@
 use crate::import::draft::{Draft, place};
 use crate::import::{ImportError, Place, Reason, Source, columns};
 use crate::model::NicAddress;
+use crate::site_file::{UNCLOSED, unclosed_quote};
 
 /// A line of cells.
 #[derive(Clone, Debug)]
@@ -49,6 +50,11 @@ impl Table {
 pub(super) fn read(draft: &mut Draft, source: &Source) -> Result<Table, ImportError> {
     let text = source.text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let (separator, skipped) = separator(&text);
+    if let Some(line) = unclosed_quote(&text, separator) {
+        let line = usize::try_from(line).unwrap_or_default();
+        let place = place(&source.name, line);
+        return Err(ImportError::Syntax { place, message: UNCLOSED.to_owned() });
+    }
     let mut rows = Vec::new();
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)

@@ -38,6 +38,17 @@ fn a_bond_and_a_vlan_of_a_running_host() {
 }
 
 #[test]
+fn files_of_one_name_in_several_directories_are_of_several_hosts() {
+    let sources = ["web1", "web2"].map(|host| {
+        let number = if host == "web1" { 11 } else { 12 };
+        Source::new(&format!("racks/{host}/nics.yaml"), netplan(number))
+    });
+    let imported = import(&sources, &Shelf::default(), &Choices::default()).unwrap();
+    let hosts: Vec<&String> = imported.site.hosts.keys().collect();
+    assert_eq!(hosts, ["web1", "web2"], "{:?}", imported.not_taken);
+}
+
+#[test]
 fn forty_hosts_that_agree_share_a_profile() {
     let mut sources: Vec<Source> =
         (1..=40).map(|n| Source::new(&format!("n{n}.yaml"), netplan(n + 10))).collect();

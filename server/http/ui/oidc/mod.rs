@@ -2,6 +2,7 @@
 
 mod answer;
 mod claims;
+#[cfg(any(test, fuzzing))]
 pub(crate) mod exercise;
 mod pending;
 mod provider;
