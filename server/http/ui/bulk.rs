@@ -337,9 +337,9 @@ pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
         return page(&ui, &sent.operator, bulk, form_errors, None).await;
     }
     match result {
-        ProposalResult::Saved(revision) => {
-            sent.operator.notify(format!("Saved as revision {revision}.")).await?;
-            Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
+        ProposalResult::Saved(saved) => {
+            sent.operator.notify(saved.said()).await?;
+            Ok(Redirect::to(&format!("/revisions/{}", saved.revision)).into_response())
         }
         ProposalResult::Reviewed(review) => {
             bulk.reviewed = bulk.digest();

@@ -600,9 +600,9 @@ async fn go_on(
         Ok(())
     };
     match propose(ui, proposal, edit).await? {
-        ProposalResult::Saved(revision) => {
-            operator.notify(format!("Saved as revision {revision}.")).await?;
-            Ok(Redirect::to(&format!("/revisions/{revision}")).into_response())
+        ProposalResult::Saved(saved) => {
+            operator.notify(saved.said()).await?;
+            Ok(Redirect::to(&format!("/revisions/{}", saved.revision)).into_response())
         }
         ProposalResult::Reviewed(review) => {
             draft.reviewed = draft.digest();

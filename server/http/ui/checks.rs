@@ -125,8 +125,9 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
     let mut form_errors = Messages::default();
     if let Some(base) = reviewed_revision(&sent).filter(|_| is_confirmed(&sent)) {
         match propose(base, true).await? {
-            ProposalResult::Saved(revision) => {
-                sent.operator.notify(format!("Fixed in revision {revision}: {fix}.")).await?;
+            ProposalResult::Saved(saved) => {
+                let said = format!("Fixed in revision {}: {fix}.", saved.revision);
+                sent.operator.notify(said).await?;
                 return Ok(Redirect::to("/checks").into_response());
             }
             ProposalResult::Refused(error) => form_errors = Messages::of_refusal(&error),

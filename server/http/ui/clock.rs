@@ -21,6 +21,12 @@ pub(crate) fn moment(at_ms: i64, now_ms: i64, zone: &TimeZone) -> Moment {
     Moment { datetime: at.timestamp().to_string(), text: at.strftime(form).to_string() }
 }
 
+/// What a zone is called at a moment, and how far it is from UTC: `CET (+01:00)`.
+pub(crate) fn zone_name(at_ms: i64, zone: &TimeZone) -> String {
+    let at = Timestamp::from_millisecond(at_ms).unwrap_or_default().to_zoned(zone.clone());
+    at.strftime("%Z (%:z)").to_string()
+}
+
 /// A span in words: `42 s`, `3 min`, `5 h`, `2 d`.
 pub(crate) fn span(seconds: i64) -> String {
     match seconds.max(0) {
@@ -43,6 +49,13 @@ mod tests {
         assert_eq!(old.text, "2026-09-20 14:13:20");
         assert_eq!(old.datetime, "2026-09-20T14:13:20Z");
         assert!(!moment(i64::MAX, 0, &TimeZone::UTC).text.is_empty());
+    }
+
+    #[test]
+    fn a_zone_has_its_name_and_its_distance() {
+        assert_eq!(zone_name(0, &TimeZone::UTC), "UTC (+00:00)");
+        let east = TimeZone::fixed(jiff::tz::offset(9));
+        assert!(zone_name(0, &east).ends_with("(+09:00)"), "{}", zone_name(0, &east));
     }
 
     #[test]

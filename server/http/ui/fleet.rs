@@ -17,9 +17,10 @@ use super::page::{Frame, Page};
 use super::session::Operator;
 use super::site_facts::SiteFacts;
 use super::state::Ui;
-use crate::inventory::{Inventory, Snapshot};
+use crate::inventory::{Inventory, RollOut, Snapshot};
 use crate::leases::fill::{Level, Usage};
 use crate::lifecycle::HostState;
+use crate::lifecycle::roll_out::RollOutState;
 use crate::model::natural;
 use crate::model::{RangeUse, Site};
 use crate::network::ConfigState;
@@ -130,6 +131,8 @@ struct FleetPage {
     /// The names of the hosts in progress, separated by commas.
     shown: String,
     places: Vec<RackGroup>,
+    /// The roll-out that is not over.
+    roll_out: Option<RollOut>,
     pools: Vec<Pool>,
     errors: usize,
     warnings: usize,
@@ -195,6 +198,7 @@ pub(super) async fn show(
         pools: pools(&ui, &snapshot, now_ms / 1000),
         configs: configs(site, &ui.app.inventory.config_states().await?),
         revision: snapshot.revision,
+        roll_out: ui.app.inventory.database.last_roll_out().await?.filter(|it| it.state.is_open()),
         errors: facts.error_count(),
         warnings: facts.warning_count(),
         changes: changes(&ui, &ui.app.inventory).await?,

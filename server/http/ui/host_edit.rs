@@ -17,7 +17,9 @@ use super::last_change::LastChange;
 use super::overview::Messages;
 use super::page::{Frame, Page};
 use super::parameter_choice::{ParameterChoice, parameter_choices};
-use super::proposal::{ChangePreview, EditStep, Proposal, ProposalResult, propose, review};
+use super::proposal::{
+    ChangePreview, EditStep, Proposal, ProposalResult, SavedChange, propose, review,
+};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
@@ -290,7 +292,7 @@ async fn commit(
             Ok(FormResult::Reviewed { review: review(done).await, digest: digest(&sent) })
         }
         Ok(done) if done.differences.is_empty() => Ok(FormResult::Saved("Nothing changed.".into())),
-        Ok(done) => Ok(FormResult::Saved(format!("Saved as revision {}.", done.revision))),
+        Ok(done) => Ok(FormResult::Saved(SavedChange::of(&done).said())),
         Err(ChangeError::FormOutdated { .. }) => overtaken(ui, form, name, sent).await,
         Err(error) => Ok(FormResult::Refused(form_errors_of(error, form)?)),
     }
@@ -463,8 +465,9 @@ pub(super) async fn remove(
         return question(&ui, &sent.operator, TypedName { name, wrong }, Messages::default()).await;
     };
     match removal(&ui, &sent.operator, &name, EditStep::save(base)).await? {
-        ProposalResult::Saved(revision) => {
-            sent.operator.notify(format!("Removed {name} in revision {revision}.")).await?;
+        ProposalResult::Saved(saved) => {
+            let said = format!("Removed {name} in revision {}.", saved.revision);
+            sent.operator.notify(said).await?;
             Ok(Redirect::to("/hosts").into_response())
         }
         ProposalResult::Refused(error) => {

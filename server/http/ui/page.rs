@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
+use super::clock::zone_name;
 use super::error::Error;
 use super::theme::Theme;
 use crate::model::{Limits, NounKind, OutsideLimits, Role, limits_text};
@@ -80,6 +83,11 @@ impl Frame {
         const SHARED: [&str; 6] = ["racks", "switches", "subnets", "tenants", "profiles", "images"];
         let is_shared = !self.limits.is_empty() && SHARED.contains(&self.section);
         if is_shared || self.outside.is_some() { Role::Viewer } else { self.role }
+    }
+
+    /// The zone of the times on the page.
+    pub(crate) fn zone(&self) -> String {
+        zone_name(Timestamp::now().as_millisecond(), &TimeZone::system())
     }
 
     /// The user's limits in words.

@@ -1,7 +1,7 @@
 //! A change that is reviewed before it is saved, by a dry run.
 
 use super::error::Error;
-use super::overview::{Messages, Overview, Places};
+use super::overview::{Messages, Overview, Places, counted};
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Committed};
@@ -40,12 +40,38 @@ impl EditStep {
 
 /// The result of a proposal.
 pub(crate) enum ProposalResult {
-    /// Saved, as this revision.
-    Saved(i64),
+    /// Saved.
+    Saved(SavedChange),
     /// Valid, with its effects.
     Reviewed(ChangePreview),
     /// Refused, and why.
     Refused(ChangeError),
+}
+
+/// A change that was saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SavedChange {
+    /// The revision that it made.
+    pub revision: i64,
+    /// How many warnings are new since.
+    warnings: usize,
+}
+
+impl SavedChange {
+    pub(crate) fn of(done: &Committed) -> Self {
+        Self { revision: done.revision, warnings: done.warnings.len() }
+    }
+
+    /// What the next page says of it: who did not review it has not seen the warnings.
+    pub(crate) fn said(self) -> String {
+        let saved = format!("Saved as revision {}.", self.revision);
+        match self.warnings {
+            0 => saved,
+            some => {
+                format!("{saved} {}: see Checks.", counted(some, "new warning", "new warnings"))
+            }
+        }
+    }
 }
 
 /// The effects of a change.
@@ -80,7 +106,7 @@ pub(crate) async fn result_of(
     save: bool,
 ) -> Result<ProposalResult, Error> {
     match outcome {
-        Ok(done) if save => Ok(ProposalResult::Saved(done.revision)),
+        Ok(done) if save => Ok(ProposalResult::Saved(SavedChange::of(&done))),
         Ok(done) => Ok(ProposalResult::Reviewed(review(done).await)),
         Err(ChangeError::Inventory(error)) => Err(error.into()),
         Err(error) => Ok(ProposalResult::Refused(error)),

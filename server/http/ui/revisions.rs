@@ -195,9 +195,9 @@ pub(crate) async fn take_back(
     };
     match revert(&ui, &sent.operator, &revision, EditStep::save(base)).await? {
         ProposalResult::Saved(saved) => {
-            let said = format!("Reverted revision {} in revision {saved}.", revision.id);
+            let said = format!("Reverted revision {} in revision {}.", revision.id, saved.revision);
             sent.operator.notify(said).await?;
-            Ok(Redirect::to(&format!("/revisions/{saved}")).into_response())
+            Ok(Redirect::to(&format!("/revisions/{}", saved.revision)).into_response())
         }
         ProposalResult::Refused(error) => {
             ask(&ui, &sent.operator, &revision, Messages::of_refusal(&error)).await
