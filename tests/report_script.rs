@@ -1,6 +1,9 @@
 //! What a host says of its network when it is up: the script of the live system and of installed
 //! hosts, in a network namespace without networkd.
 
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use rackstrap::config::Config;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -55,18 +58,40 @@ const CASES: [Case; 5] = [
     },
 ];
 
-/// The script's environment: its files are its own.
+/// A directory with the programs that the live system has, and no others.
+fn programs() -> TempDir {
+    const KEPT: &str = include_str!("../server/live/guest/keep.txt");
+    const APPLETS: &str = include_str!("../server/live/guest/applets.txt");
+    let lines = |text: &'static str| text.lines().filter(|line| !line.starts_with('#'));
+    let kept = lines(KEPT).filter_map(|line| line.strip_prefix("usr/"));
+    let kept = kept.filter_map(|line| line.split_once("bin/").map(|(_, name)| name));
+    let directory = TempDir::new().unwrap();
+    for name in kept.chain(lines(APPLETS)).chain(["sh"]).map(str::trim) {
+        let found = ["/usr/bin", "/usr/sbin"].map(|place| Path::new(place).join(name));
+        // Of busybox's applets the real one stands in here.
+        if let Some(found) = found.iter().find(|path| path.exists()) {
+            symlink(found, directory.path().join(name)).unwrap();
+        }
+    }
+    directory
+}
+
+/// The script's environment: its files are its own, and its programs those of the live system.
 fn run(host: &Netns, line: &str, seconds: u32) -> String {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/server/live/guest/rackstrap-report.sh");
-    let files = TempDir::new().unwrap();
+    let (files, programs) = (TempDir::new().unwrap(), programs());
     let line = format!(
         "ip addr flush dev eth0 scope global; ip route flush default; ip -6 route flush default\n{line}\n\
          export RACKSTRAP_URL=http://10.77.0.1 RACKSTRAP_MAC=52:54:00:aa:00:01 WAIT=6\n\
-         mount --bind {} /run && timeout {seconds} sh {script}; cat /run/rackstrap-report.json",
-        files.path().display()
+         mount --bind {} /run && PATH={} /usr/bin/timeout {seconds} sh {script}\n\
+         cat /run/rackstrap-report.json",
+        files.path().display(),
+        programs.path().display(),
     );
     let mut command = host.command("unshare");
     let output = command.args(["--mount", "sh", "-c", &line]).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(!errors.contains("not found"), "{errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

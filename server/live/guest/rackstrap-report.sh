@@ -26,9 +26,10 @@ config() {
 
 # The way out: the gateway of IPv4, else that of IPv6, whose link a link-local address needs.
 gateway() {
-    ip -4 route show default 2>/dev/null | awk '$2 == "via" { print $3; exit }' | grep . ||
-        ip -6 route show default 2>/dev/null |
-        awk '$2 == "via" { print $3 ~ /^fe80:/ ? $3 "%" $5 : $3; exit }'
+    via=$(ip -4 route show default 2>/dev/null | awk '$2 == "via" { print $3; exit }')
+    [ -n "$via" ] || via=$(ip -6 route show default 2>/dev/null |
+        awk '$2 == "via" { print ($3 ~ /^fe80:/) ? $3 "%" $5 : $3; exit }')
+    echo "$via"
 }
 
 state=up
