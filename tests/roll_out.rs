@@ -94,7 +94,12 @@ async fn a_host_that_returns_halts_the_roll_out_and_the_next_wave_stays_shut() {
     assert!(matches!(again, RollOutError::Open(1)), "{again}");
 
     for host in [&mut *n2, &mut *n3] {
-        assert_eq!(ask(host), (String::new(), 0), "its wave is shut");
+        let said = ask(host);
+        if said != (String::new(), 0) {
+            // Seldom its connection times out, and nobody knows why.
+            let seen = host.run("ip addr; ip neigh; ip route; ping -c 2 -W 1 10.77.0.1").0;
+            panic!("its wave is shut, and it says {said:?}:\n{seen}");
+        }
     }
     assert_eq!(ask(n1), ("rackstrap: applied revision 1\n".into(), 0));
     assert_eq!(ask(n1), (String::new(), 0), "once");
