@@ -363,6 +363,13 @@ fn live_by_ipxe(test: &str, whose: Ipxe) {
     let mac = "52:54:00:aa:00:07";
     let mut guest = Guest::start(&server, Machine::X64, Protocol::Pxe, mac, None);
     wait_until_up(&server, &mut guest, "ipxe", test);
+    let program = match whose {
+        Ipxe::Own => PathBuf::from("/usr/lib/ipxe/snponly.efi"),
+        Ipxe::Debian13 => programs.join("snponly.efi"),
+    };
+    let sent = format!("sent snponly.efi ({} KiB)", fs::metadata(program).unwrap().len() >> 10);
+    let events = server.events_of("ipxe");
+    assert!(events.iter().any(|event| event.contains(&sent)), "{sent}: {events:#?}");
 }
 
 #[test]

@@ -113,8 +113,8 @@ fn live_system(files: &Path, arch: Architecture, agent: Option<&Path>) -> anyhow
     );
     if !has_agent {
         then.push_str(
-            "\nIt has no agent, so it writes no disk images: --agent names a rackstrap for its \
-             architecture, such as the one of the package.",
+            "\nIt has no agent, so it writes no disk images: --agent names a rackstrap that was \
+             compiled for its architecture.",
         );
     }
     Ok(then)

@@ -15,6 +15,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use subtle::ConstantTimeEq;
 
 use crate::app::App;
+use crate::inventory::{Error, RollOut};
 use crate::lifecycle::EventKind;
 use crate::metrics::{self, counter, counters, escaped, gauge};
 
@@ -50,7 +51,6 @@ pub async fn metrics(State(app): State<App>, headers: HeaderMap) -> Response {
     }
     let mut text = in_memory(&app);
     database(&app, &mut text).await;
-    roll_out(&app, &mut text).await;
     process(&mut text);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
@@ -118,9 +118,16 @@ fn in_memory(app: &App) -> String {
 /// What the database answers within [`PATIENCE`], and how soon.
 async fn database(app: &App, text: &mut String) {
     let begin = Instant::now();
-    let asked = app.inventory.database.last_backup();
-    let Ok(Ok(backup_ms)) = tokio::time::timeout(PATIENCE, asked).await else { return };
-    let took = [(String::new(), metrics::seconds(begin.elapsed()))];
+    let database = &app.inventory.database;
+    let asked = async {
+        let backup_ms = database.last_backup().await?;
+        Ok::<_, Error>((backup_ms, begin.elapsed(), database.last_roll_out().await?))
+    };
+    // One patience for both: whoever scrapes waits no longer than that.
+    let asked = tokio::time::timeout(PATIENCE, asked).await;
+    let Ok(Ok((backup_ms, elapsed, last))) = asked else { return };
+    roll_out(last.as_ref(), text);
+    let took = [(String::new(), metrics::seconds(elapsed))];
     let help = "Time of a query of the database, just now";
     gauge(text, "rackstrap_database_answer_seconds", help, &took);
     let at = [(String::new(), backup_ms.unwrap_or(0) / 1000)];
@@ -129,10 +136,8 @@ async fn database(app: &App, text: &mut String) {
 }
 
 /// Whether a roll-out is open, and waits for somebody.
-async fn roll_out(app: &App, text: &mut String) {
-    let asked = app.inventory.database.last_roll_out();
-    let Ok(Ok(last)) = tokio::time::timeout(PATIENCE, asked).await else { return };
-    let is_in = |state: &str| last.as_ref().is_some_and(|last| last.state.label() == state);
+fn roll_out(last: Option<&RollOut>, text: &mut String) {
+    let is_in = |state: &str| last.is_some_and(|last| last.state.label() == state);
     let states = ["running", "halted"]
         .map(|state| (format!("{{state=\"{state}\"}}"), u64::from(is_in(state))));
     let help = "1 in the state of the open roll-out; a halted one waits for somebody";

@@ -155,6 +155,11 @@ impl From<sqlx::Error> for RollOutError {
     }
 }
 
+/// A stored word that this version does not know.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown word \"{0}\"")]
+struct UnknownWord(String);
+
 #[derive(sqlx::FromRow)]
 struct RollOutRow {
     id: i64,
@@ -178,8 +183,9 @@ impl RollOutRow {
             ("ended", _) => RollOutState::Ended,
             _ => RollOutState::Running,
         };
-        let at_boot = apply_at == ApplyAt::NextBoot.label();
-        let apply_at = if at_boot { ApplyAt::NextBoot } else { ApplyAt::Now };
+        // What is not known must not be taken for "now".
+        let apply_at = ApplyAt::of_label(&apply_at)
+            .ok_or_else(|| Error::unreadable("roll-out", &id.to_string(), UnknownWord(apply_at)))?;
         Ok(RollOut { id, revision, who, began_ms, state, apply_at, wave, opened_ms })
     }
 }

@@ -66,6 +66,14 @@ pub enum ApplyAt {
 }
 
 impl ApplyAt {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Now, Self::NextBoot];
+
+    /// The one that a word stands for.
+    pub fn of_label(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.label() == word)
+    }
+
     /// The word shown and stored.
     pub fn label(self) -> &'static str {
         match self {
@@ -247,6 +255,15 @@ pub enum Division {
     Racks(usize),
     /// A wave for each of these labels, in their order; hosts with none of them come last.
     Labels(Vec<String>),
+}
+
+impl Division {
+    /// By the labels in a text, separated by commas; none if it names none.
+    pub fn by_labels(text: &str) -> Option<Self> {
+        let labels = text.split(',').map(str::trim).filter(|label| !label.is_empty());
+        let labels: Vec<String> = labels.map(str::to_owned).collect();
+        (!labels.is_empty()).then_some(Self::Labels(labels))
+    }
 }
 
 /// A wave that is to be.
@@ -441,6 +458,8 @@ mod tests {
             assert!(ApplyAt::Now.allows(OPENED, now, up));
         }
         assert!(!ApplyAt::NextBoot.allows(now, OPENED, up(0)), "a clock that went back");
+        assert!(ApplyAt::ALL.iter().all(|one| ApplyAt::of_label(one.label()) == Some(*one)));
+        assert_eq!(ApplyAt::of_label("noon"), None);
     }
 
     #[test]
@@ -473,5 +492,7 @@ mod tests {
             assert_eq!(found.join("; "), expected, "{first:?} {division:?}");
         }
         assert_eq!(plan(&[], None, &Division::AtOnce), []);
+        assert_eq!(Division::by_labels(" canary,, web "), Some(labels("canary web")));
+        assert_eq!(Division::by_labels(" ,"), None);
     }
 }

@@ -92,3 +92,22 @@ fn stripped(program: &Path) -> anyhow::Result<Vec<u8>> {
     }
     Ok(contents)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_is_a_program_for_its_architecture() {
+        let own = Path::new("/proc/self/exe");
+        let other = match Architecture::own() {
+            Architecture::Amd64 => Architecture::Arm64,
+            Architecture::Arm64 => Architecture::Amd64,
+        };
+        let refused = |path: &Path, architecture| of(path, architecture).unwrap_err().to_string();
+        let expected = format!("is not a program for {}", other.label());
+        assert!(refused(own, other).ends_with(&expected), "{}", refused(own, other));
+        assert!(refused(Path::new("/dev/null"), other).ends_with(&expected));
+        assert!(refused(Path::new("/nonexistent"), other).contains("cannot be read"));
+    }
+}

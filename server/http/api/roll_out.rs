@@ -59,14 +59,8 @@ impl StartQuery {
             |name, text: &str| Error::Request(vec![Fault::parameter(name, text.to_owned())]);
         match (self.racks, &self.labels, self.all.0) {
             (None, None, true) => Ok(Division::AtOnce),
-            (None, Some(labels), false) => {
-                let labels = labels.split(',').map(str::trim).filter(|label| !label.is_empty());
-                let labels: Vec<String> = labels.map(str::to_owned).collect();
-                match labels.is_empty() {
-                    true => Err(wrong("labels", "name at least one label")),
-                    false => Ok(Division::Labels(labels)),
-                }
-            }
+            (None, Some(labels), false) => Division::by_labels(labels)
+                .ok_or_else(|| wrong("labels", "name at least one label")),
             (Some(0), None, false) => Err(wrong("racks", "a wave has at least 1 rack")),
             (racks, None, false) => Ok(Division::Racks(racks.unwrap_or(1))),
             _ => Err(wrong("racks", "give one of racks, labels and all")),

@@ -22,6 +22,8 @@ use crate::site_file::set_values;
 
 /// The most findings listed of a rule: one that finds the same on every host must not hide the others.
 const SHOWN: usize = 20;
+/// The most findings listed of a severity.
+const ALL_SHOWN: usize = 500;
 
 /// The findings of one severity.
 struct Group {
@@ -51,10 +53,13 @@ impl Group {
         }
         let mut all: Vec<_> = of_rule.into_iter().collect();
         all.sort_by_key(|(_, findings)| findings.len());
-        let rules = all.into_iter().map(|(rule, findings)| RuleGroup {
-            rule,
-            shown: findings.iter().take(SHOWN).map(|one| (*one).clone()).collect(),
-            more: findings.len().saturating_sub(SHOWN),
+        let mut left = ALL_SHOWN;
+        let rules = all.into_iter().map(|(rule, findings)| {
+            let shown = findings.len().min(SHOWN).min(left);
+            left -= shown;
+            let more = findings.len() - shown;
+            let shown = findings.into_iter().take(shown).cloned().collect();
+            RuleGroup { rule, shown, more }
         });
         Self { title, class, rules: rules.collect() }
     }
@@ -153,4 +158,37 @@ pub(crate) async fn fix(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
     };
     question.add(propose(base, false).await?);
     question.page(&sent.operator).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Host, Location};
+
+    #[test]
+    fn a_rule_that_finds_much_hides_no_other() {
+        let finding = |rule: &'static str, number: usize| Finding {
+            rule,
+            severity: Severity::Warning,
+            at: Location::of::<Host>(&format!("n{number}")),
+            also: Vec::new(),
+            link: None,
+            text: String::new(),
+            fix: None,
+        };
+        let many = (0..498).map(|number| finding("N172", number));
+        let all: Vec<Finding> = many.chain([finding("N216", 1), finding("N184", 2)]).collect();
+        let group = Group::new(&all, Severity::Warning, "Warnings", "advice");
+        let rules: Vec<_> =
+            group.rules.iter().map(|one| (one.rule, one.shown.len(), one.more)).collect();
+        assert_eq!(rules, [("N184", 1, 0), ("N216", 1, 0), ("N172", 20, 478)]);
+        // However many rules there are, the page stays short.
+        let names: Vec<&'static str> =
+            (0..100).map(|number| &*format!("N{number}").leak()).collect();
+        let all = names.iter().flat_map(|rule| (0..20).map(|number| finding(rule, number)));
+        let group = Group::new(&all.collect::<Vec<_>>(), Severity::Warning, "", "");
+        let shown: usize = group.rules.iter().map(|one| one.shown.len()).sum();
+        assert_eq!((shown, group.rules.len()), (ALL_SHOWN, 100));
+        assert!(Group::new(&[], Severity::Error, "", "").rules.is_empty());
+    }
 }

@@ -82,28 +82,16 @@ impl WavesForm {
     }
 
     fn apply_at(&self) -> Result<ApplyAt, InvalidWaves> {
-        let all = [ApplyAt::Now, ApplyAt::NextBoot];
         match self.apply.as_str() {
             "" => Ok(ApplyAt::default()),
-            word => all
-                .into_iter()
-                .find(|one| one.label() == word)
-                .ok_or_else(|| InvalidWaves::ApplyAt(word.to_owned())),
+            word => ApplyAt::of_label(word).ok_or_else(|| InvalidWaves::ApplyAt(word.to_owned())),
         }
     }
 
     fn division(&self) -> Result<Division, InvalidWaves> {
         match self.by.as_str() {
             "all" => Ok(Division::AtOnce),
-            "labels" => {
-                let labels = self.labels.split(',').map(str::trim);
-                let labels: Vec<String> =
-                    labels.filter(|label| !label.is_empty()).map(str::to_owned).collect();
-                if labels.is_empty() {
-                    return Err(InvalidWaves::NoLabels);
-                }
-                Ok(Division::Labels(labels))
-            }
+            "labels" => Division::by_labels(&self.labels).ok_or(InvalidWaves::NoLabels),
             "racks" | "" => match self.size.trim() {
                 "" => Ok(Division::Racks(1)),
                 text => {
@@ -356,8 +344,16 @@ async fn question(
         Turn::Resume => (
             format!("Resume roll-out {id}?"),
             "Resume",
-            "The hosts that failed may apply again when they ask next, and so may the others of \
-             the open waves.",
+            match status.roll_out.apply_at {
+                ApplyAt::Now => {
+                    "The hosts that failed may apply again when they ask next, and so may the \
+                     others of the open waves."
+                }
+                ApplyAt::NextBoot => {
+                    "The hosts that failed may apply again after their next boot from now, and so \
+                     may the others of the open waves."
+                }
+            },
         ),
         Turn::End => (
             format!("End roll-out {id}?"),
