@@ -367,7 +367,8 @@ fn live_by_ipxe(test: &str, whose: Ipxe) {
         Ipxe::Own => PathBuf::from("/usr/lib/ipxe/snponly.efi"),
         Ipxe::Debian13 => programs.join("snponly.efi"),
     };
-    let sent = format!("sent snponly.efi ({} KiB)", fs::metadata(program).unwrap().len() >> 10);
+    let kibibytes = fs::metadata(program).unwrap().len() as f64 / 1024.0;
+    let sent = format!("sent snponly.efi ({kibibytes:.0} KiB)");
     let events = server.events_of("ipxe");
     assert!(events.iter().any(|event| event.contains(&sent)), "{sent}: {events:#?}");
 }
