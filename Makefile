@@ -2,8 +2,8 @@
 # make test   every test, on the real components
 # make test-full  the same, and the proofs that take minutes: whole guests, layout after layout
 # make fuzz   every fuzz target for TIME seconds (default 60): TIME=600, TARGETS="url mac"
-# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|tftp|http|deploy|render|storm|viewers|quick
-# make package  .deb, .rpm, tarball, container image, checksums; SIGN_KEY=...: see packaging/README.md
+# make bench  rackstrap beside its peers, measured on this machine: BENCH=dhcp|servers|tftp|http|deploy|render|storm|viewers|quick
+# make package  .deb, .rpm, static tarball, container image, checksums; ARCH=arm64, SIGN_KEY=...: see packaging/README.md
 # All install the Debian packages that are missing, and list them first.
 
 SHELL := /bin/bash
@@ -24,8 +24,8 @@ TEST_TOOLS    := trixie/cloud-init wireguard-tools bind9 bind9-dnsutils bind9-li
                  libseccomp2 libsnmp40 libsodium23 libuv1 libwrap0 libyang2 network-manager nix-bin prometheus python3-ironic redis-server redis-tools udev umoci wpasupplicant
 
 # The servers that the benchmark compares with, and what it measures with. Never started as services.
-BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-dhcp4-server nftables nginx-light strace \
-                  tftpd-hpa
+BENCH_PACKAGES := ca-certificates dnsmasq-base iproute2 isc-dhcp-server kea-admin kea-dhcp4-server nftables nginx-light \
+                  postgresql strace tftpd-hpa
 
 # What the lab boots, and how. See `rackstrap lab --help`.
 export FIRMWARE INSTALL LAYOUT HOSTS ONCE
@@ -54,9 +54,9 @@ bench: packages-bench build
 
 # The packages, in target/package. PACKAGES chooses among them; the SBOM takes a minute to compile its tool.
 PACKAGES ?= deb rpm tar oci sbom
-package: build
+package:
 	@tests/tools/install-packages.sh binutils dpkg-dev python3 rpm
-	packaging/build.sh $(PACKAGES) sums
+	packaging/package.sh $(PACKAGES) sums
 	@ls -l target/package
 
 build:

@@ -5,6 +5,7 @@
 #
 # BINARY      the program (default target/release/rackstrap)
 # ARCH        amd64 or arm64 (default: that of this machine)
+# STATIC      the same, statically linked, for the tarball (default: BINARY)
 # NATIVE      a rackstrap that runs here, for man pages and completions (default: BINARY)
 # VERSION     default: the tag, or the version in Cargo.toml with the number and name of the commit
 # MAINTAINER  NAME <ADDRESS>, for the .deb and the .rpm
@@ -14,6 +15,7 @@ set -euo pipefail
 top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 binary=$(realpath "${BINARY:-target/release/rackstrap}")
+static=$(realpath "${STATIC:-$binary}")
 native=$(realpath "${NATIVE:-$binary}")
 arch=${ARCH:-$(dpkg --print-architecture)}
 out=$(realpath -m "${OUT:-target/package}")
@@ -133,7 +135,7 @@ rpm() {
 
 # A directory to unpack anywhere.
 tar_() {
-  local name=rackstrap-$version-linux-$arch root=$work/tar
+  local name=rackstrap-$version-linux-$arch root=$work/tar binary=$static
   stage "$root/staged" zsh
   mkdir "$root/$name"
   mv "$root/staged/usr/bin/rackstrap" "$root/$name/"
