@@ -33,6 +33,7 @@ type Section = (&'static str, fn(&Lab, Effort) -> Findings);
 
 const SECTIONS: &[Section] = &[
     ("dhcp", dhcp::bench),
+    ("servers", dhcp::bench_many_servers),
     ("tftp", tftp::bench),
     ("http", http::bench),
     ("deploy", deploy::bench),

@@ -10,7 +10,6 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
 use crate::burst::{self, BURST, Inbox};
-use crate::lab::SERVER;
 use crate::process;
 
 use super::packet::{self, ACK, Ask, NAK, OFFER, Reply, mac};
@@ -39,7 +38,9 @@ pub(super) struct Plan<'a> {
     pub relays: &'a [Ipv4Addr],
     /// Whether the relays add option 82.
     pub circuit: bool,
-    /// The server's port.
+    /// The servers, by turns: a client stays with its own.
+    pub servers: &'a [Ipv4Addr],
+    /// Their port.
     pub port: u16,
     /// Closed or open loop.
     pub pace: Pace,
@@ -95,7 +96,8 @@ struct Generator<'a> {
     ledger: &'a mut Ledger,
     under_way: HashMap<u32, Exchange>,
     next: usize,
-    outbox: Vec<Vec<u8>>,
+    /// By server.
+    outbox: Vec<Vec<Vec<u8>>>,
     spare: Vec<Vec<u8>>,
     outcome: Outcome,
 }
@@ -113,7 +115,7 @@ pub(super) fn run(plan: &Plan<'_>, ledger: &mut Ledger) -> Outcome {
         ledger,
         under_way: HashMap::new(),
         next: 0,
-        outbox: Vec::new(),
+        outbox: vec![Vec::new(); plan.servers.len()],
         spare: Vec::new(),
         outcome: Outcome::default(),
     };
@@ -135,7 +137,7 @@ pub(super) fn run(plan: &Plan<'_>, ledger: &mut Ledger) -> Outcome {
         for number in 0..count {
             generator.handle(inbox.datagram(number).0, now);
         }
-        if count == 0 && generator.outbox.is_empty() {
+        if count == 0 && generator.outbox.iter().all(Vec::is_empty) {
             // Never spinning: the server may be meant to run on the same processor.
             let waiting = PollFd::new(socket.as_fd(), PollFlags::POLLIN);
             let patience = TimeSpec::from_duration(generator.patience(began));
@@ -171,7 +173,7 @@ impl Generator<'_> {
             }
             Pace::Open(rate) => ((now - began).as_secs_f64() * rate) as usize + 1,
         };
-        while self.next < due.min(self.plan.clients.len()) && self.outbox.len() < BURST {
+        while self.next < due.min(self.plan.clients.len()) && self.outbox[0].len() < BURST {
             let client = self.plan.clients[self.next];
             let relay = self.plan.relays[self.next % self.plan.relays.len()];
             self.next += 1;
@@ -189,13 +191,15 @@ impl Generator<'_> {
             None => exchange.ask.discover(&mut packet),
             Some((address, server)) => exchange.ask.request(&mut packet, address, server),
         }
-        self.outbox.push(packet);
+        self.outbox[exchange.ask.client as usize % self.plan.servers.len()].push(packet);
     }
 
     fn flush(&mut self, socket: &UdpSocket) {
-        if !self.outbox.is_empty() {
-            burst::send_all(socket, &self.outbox, SocketAddrV4::new(SERVER, self.plan.port));
-            self.spare.append(&mut self.outbox);
+        for (server, outbox) in self.plan.servers.iter().zip(&mut self.outbox) {
+            if !outbox.is_empty() {
+                burst::send_all(socket, outbox, SocketAddrV4::new(*server, self.plan.port));
+                self.spare.append(outbox);
+            }
         }
     }
 

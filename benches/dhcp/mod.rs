@@ -3,6 +3,7 @@
 mod delay;
 mod echo;
 mod load;
+mod many_servers;
 pub(crate) mod packet;
 mod peers;
 
@@ -15,7 +16,7 @@ use rand::seq::SliceRandom;
 
 use crate::contender::{Board, Effort, Findings, start};
 use crate::figures::{Verdict, percentile};
-use crate::lab::Lab;
+use crate::lab::{Lab, SERVER};
 use crate::ours;
 use crate::process::{Process, count_syncs};
 
@@ -144,7 +145,7 @@ fn verdicts(board: &Board, large: &Board) -> Vec<Verdict> {
 fn one_relay(clients: &[u32], pace: Pace, seconds: u64) -> Plan<'_> {
     const RELAY: [Ipv4Addr; 1] = [Pool::SMALL.relay];
     let limit = Duration::from_secs(seconds);
-    Plan { clients, relays: &RELAY, circuit: false, port: PORT, pace, limit }
+    Plan { clients, relays: &RELAY, circuit: false, servers: &[SERVER], port: PORT, pace, limit }
 }
 
 /// One server's turn in a round.
@@ -191,6 +192,7 @@ impl Turn<'_> {
             clients: &clients,
             relays: &relays,
             circuit: true,
+            servers: &[SERVER],
             port: PORT,
             pace: CLOSED,
             limit: Duration::from_secs(3),
@@ -242,6 +244,7 @@ fn many_leases(lab: &Lab, name: &'static str, board: &mut Board, effort: Effort)
         clients: &clients,
         relays: &[Pool::LARGE.relay],
         circuit: false,
+        servers: &[SERVER],
         port: PORT,
         pace: CLOSED,
         limit: Duration::from_secs(25),
@@ -264,6 +267,7 @@ fn start_server(lab: &Lab, name: &str, pools: &[Pool]) -> Result<Process, String
             clients: &[PROBE],
             relays: &[pools[0].relay],
             circuit: false,
+            servers: &[SERVER],
             port: PORT,
             pace: Pace::Closed(1),
             limit: Duration::from_millis(200),
@@ -277,4 +281,5 @@ fn start_server(lab: &Lab, name: &str, pools: &[Pool]) -> Result<Process, String
     start(lab, name, ours::PROGRAM, make, answers)
 }
 
+pub(crate) use many_servers::bench as bench_many_servers;
 pub(crate) use peers::Pool as AddressPool;

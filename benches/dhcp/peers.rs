@@ -73,6 +73,18 @@ pub(super) const PEERS: &[Peer] = &[
 
 /// Kea with two threads and a lease file, which it never syncs.
 fn kea(lab: &Lab, dir: &Path, pools: &[Pool]) -> Command {
+    let leases = serde_json::json!({"type": "memfile", "persist": true, "lfc-interval": 0,
+                                    "name": dir.join("leases.csv")});
+    kea_with(lab, dir, pools, &leases)
+}
+
+/// Kea with two threads, whose leases are where `leases` says.
+pub(super) fn kea_with(
+    lab: &Lab,
+    dir: &Path,
+    pools: &[Pool],
+    leases: &serde_json::Value,
+) -> Command {
     let subnets: Vec<serde_json::Value> = pools
         .iter()
         .enumerate()
@@ -88,8 +100,7 @@ fn kea(lab: &Lab, dir: &Path, pools: &[Pool]) -> Command {
         .collect();
     let configuration = serde_json::json!({"Dhcp4": {
         "interfaces-config": {"interfaces": [SERVER_LINK], "dhcp-socket-type": "udp"},
-        "lease-database": {"type": "memfile", "persist": true, "lfc-interval": 0,
-                           "name": dir.join("leases.csv")},
+        "lease-database": leases,
         "multi-threading": {"enable-multi-threading": true, "thread-pool-size": 2,
                             "packet-queue-size": 64},
         "reservations-global": false, "reservations-in-subnet": false,
