@@ -12,7 +12,7 @@ use rackstrap::model::Role;
 use reqwest::header::{COOKIE, LOCATION};
 use reqwest::{Client, Response, StatusCode, redirect};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::common::desk::Desk;
 use crate::common::store::Store;
@@ -29,19 +29,32 @@ struct Provider {
     client: Client,
     /// The secret of this server there: the provider takes any, but not none.
     secret: NamedTempFile,
+    /// Its certificate and its key, if it speaks HTTPS.
+    tls: Option<[PathBuf; 2]>,
 }
 
 impl Provider {
     async fn start(test: &str) -> Option<Self> {
+        Self::start_with(test, None).await
+    }
+
+    /// Starts one that speaks HTTPS, if it is given a certificate and a key.
+    async fn start_with(test: &str, tls: Option<[PathBuf; 2]>) -> Option<Self> {
         let tools = tools::python(test, "oidc-tools", &["oidc-provider-mock==0.3.4"])?;
         let python = tools.join("python3");
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let process = run(&python, port);
-        let client = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-        let url = format!("http://127.0.0.1:{port}");
+        let port = free_port();
+        let process = run(&python, port, tls.as_ref());
+        let mut client = Client::builder().redirect(redirect::Policy::none());
+        if let Some([certificate, _]) = &tls {
+            let pem = std::fs::read(certificate).unwrap();
+            client = client.add_root_certificate(reqwest::Certificate::from_pem(&pem).unwrap());
+        }
+        let client = client.build().unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://127.0.0.1:{port}");
         let secret = NamedTempFile::new().unwrap();
         std::fs::write(secret.path(), "hunter2\n").unwrap();
-        let provider = Self { python, port, url, process, client, secret };
+        let provider = Self { python, port, url, process, client, secret, tls };
         provider.wait().await;
         Some(provider)
     }
@@ -62,7 +75,7 @@ impl Provider {
     /// Starts it again, with another key to sign with and without its users.
     async fn restart(&mut self) {
         self.stop();
-        self.process = run(&self.python, self.port);
+        self.process = run(&self.python, self.port, self.tls.as_ref());
         self.wait().await;
     }
 
@@ -90,11 +103,15 @@ impl Drop for Provider {
     }
 }
 
-fn run(python: &Path, port: u16) -> Child {
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn run(python: &Path, port: u16, tls: Option<&[PathBuf; 2]>) -> Child {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/oidc-provider.py");
     let mut command = Command::new(python);
-    command.arg(script).arg(port.to_string()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().unwrap()
+    command.arg(script).arg(port.to_string()).args(tls.into_iter().flatten());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn location(answer: &Response) -> String {
@@ -601,4 +618,72 @@ async fn a_browser_comes_back_from_another_site_with_a_session() {
     browser.wait_for_text("h1", "Access").await;
     browser.screenshot("access-oidc").await;
     browser.close().await;
+}
+
+/// The real program, which asks the provider; ended when dropped.
+struct Program(Child, String);
+
+impl Program {
+    /// Trusts the certificates of `trusted`, beside none of this machine.
+    async fn start(provider: &Provider, data: &Path, trusted: &Path) -> Self {
+        let (admin, machine) = (free_port(), free_port());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
+        command.arg("--data-dir").arg(data).env("SSL_CERT_FILE", trusted);
+        command.args(["--admin-listen", &format!("127.0.0.1:{admin}")]);
+        command.args(["--machine-listen", &format!("127.0.0.1:{machine}"), "serve"]);
+        let Config { oidc_client_id, oidc_admins, .. } = config(provider);
+        command.env("RACKSTRAP_OIDC_ISSUER", &provider.url);
+        command.env("RACKSTRAP_OIDC_CLIENT_ID", oidc_client_id);
+        command.env("RACKSTRAP_OIDC_CLIENT_SECRET_FILE", provider.secret.path());
+        command.env("RACKSTRAP_OIDC_ADMINS", oidc_admins.join(","));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let program = Self(child, format!("http://127.0.0.1:{admin}"));
+        let end = Instant::now() + Duration::from_secs(60);
+        while provider.client.get(format!("{}/healthz", program.1)).send().await.is_err() {
+            assert!(Instant::now() < end, "the server does not start");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        program
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_is_asked_by_https_if_its_certificate_is_trusted() {
+    let directory = TempDir::new().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let write = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(at(&format!("{name}.crt")), made.cert.pem()).unwrap();
+        std::fs::write(at(&format!("{name}.key")), made.signing_key.serialize_pem()).unwrap();
+    };
+    write("provider");
+    write("other");
+    let tls = Some([at("provider.crt"), at("provider.key")]);
+    let Some(provider) = Provider::start_with("oidc", tls).await else { return };
+    provider.user("u-1", claims("nora", &["infra-admins"])).await;
+
+    let program = Program::start(&provider, &at("data"), &at("other.crt")).await;
+    let answer = provider.client.get(format!("{}/login/oidc", program.1)).send().await.unwrap();
+    let (status, text) = said(answer).await;
+    assert!(status == 502 && text.contains("certificate"), "{status} {text}");
+    drop(program);
+
+    let program = Program::start(&provider, &at("data"), &at("provider.crt")).await;
+    let browser = Client::builder().cookie_store(true).redirect(redirect::Policy::none());
+    let browser = browser.build().unwrap();
+    let get = |url: String| browser.get(url).send();
+    let page = location(&get(format!("{}/login/oidc?then=%2Fusers", program.1)).await.unwrap());
+    assert!(page.starts_with("https://127.0.0.1:"), "{page}");
+    let back = provider.log_in(&page, Some("u-1")).await;
+    assert_eq!(get(back).await.unwrap().status(), 200, "the page goes on by itself");
+    let users = get(format!("{}/users", program.1)).await.unwrap();
+    assert_eq!(users.status(), 200);
+    assert!(users.text().await.unwrap().contains("nora"));
 }

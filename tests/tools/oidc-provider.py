@@ -1,5 +1,5 @@
 """The OpenID Connect provider of oidc-provider-mock, with what it leaves out: PKCE is checked (RFC 7636),
-and claims that a user has under "userinfo" are in the userinfo only. Usage: oidc-provider.py PORT"""
+and claims that a user has under "userinfo" are in the userinfo only. Usage: oidc-provider.py PORT [CERTIFICATE KEY]"""
 
 import base64
 import hashlib
@@ -39,4 +39,6 @@ provider.AuthorizationCodeGrant.save_authorization_code = save_with_challenge
 provider.AuthorizationCodeGrant.query_authorization_code = query_with_verifier
 provider._user_claims_for_scope = claims
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
-uvicorn.run(provider.app(require_nonce=True), interface="wsgi", port=int(sys.argv[1]), host="127.0.0.1")
+port, *files = sys.argv[1:]
+tls = dict(zip(("ssl_certfile", "ssl_keyfile"), files))
+uvicorn.run(provider.app(require_nonce=True), interface="wsgi", port=int(port), host="127.0.0.1", **tls)
