@@ -38,6 +38,7 @@ pub mod tftp;
 mod address_owner;
 mod agent;
 pub mod app;
+mod authority;
 mod causes;
 pub mod cli;
 mod dns;

@@ -48,6 +48,8 @@ pub(crate) static TFTP_BYTES: Family = Family::new(
 );
 /// When the certificate of the web UI expires, in Unix seconds; 0 without one.
 pub(crate) static CERTIFICATE_EXPIRY: AtomicI64 = AtomicI64::new(0);
+/// When the certificate of HTTPS for hosts expires, in Unix seconds; 0 without one.
+pub(crate) static MACHINE_CERTIFICATE_EXPIRY: AtomicI64 = AtomicI64::new(0);
 /// Running TFTP transfers.
 pub(crate) static TFTP_RUNNING: AtomicU64 = AtomicU64::new(0);
 /// HTTP responses to hosts, by status.

@@ -64,9 +64,9 @@ pub(crate) enum ServeError {
     /// The leases cannot be read.
     #[error("cannot read the leases: {0}")]
     Leases(#[from] sqlx::Error),
-    /// The certificate of the web UI cannot be used.
-    #[error("{0}; correct tls_certificate and tls_key, or remove them")]
-    Tls(#[from] http::tls::TlsError),
+    /// The certificate of a listener cannot be used.
+    #[error(transparent)]
+    Tls(#[from] http::tls::CertificateError),
     /// A listener cannot be bound: the port is in use or not allowed.
     #[error("cannot listen on {address}: {source}; set {key} to another address")]
     Listen {
@@ -92,6 +92,7 @@ pub(crate) struct Server {
     app: App,
     admin: TcpListener,
     machine: TcpListener,
+    machine_tls: Option<TcpListener>,
     syslog: Option<UdpSocket>,
     /// Keeps other servers from SQLite's file, until this one ends.
     _lock: Option<Flock<File>>,
@@ -140,9 +141,11 @@ impl Server {
         });
         let admin = listen("admin_listen", config.admin_listen)?;
         let machine = listen("machine_listen", config.machine_listen)?;
+        let listen_tls = |address| listen("machine_tls_listen", address);
+        let machine_tls = config.machine_tls_listen.map(listen_tls).transpose()?;
         let syslog = config.syslog_listen.map(listen_for_syslog).transpose()?;
         let app = App { config: config.into(), inventory, leases, files };
-        Ok(Self { app, admin, machine, syslog, _lock: lock })
+        Ok(Self { app, admin, machine, machine_tls, syslog, _lock: lock })
     }
 
     /// The state that the services share.
@@ -153,7 +156,7 @@ impl Server {
     /// Runs all services until `stop`, or until one fails; then stops the others: HTTP first, and
     /// DHCP and TFTP when its requests are answered, so that a host that boots meanwhile goes on.
     pub(crate) async fn run(self, stop: CancellationToken) -> Result<(), ServeError> {
-        let Self { app, admin, machine, syslog, _lock } = self;
+        let Self { app, admin, machine, machine_tls, syslog, _lock } = self;
         log_services(&app, &admin, &machine);
         let ending = stop.clone();
         let last = CancellationToken::new();
@@ -161,6 +164,10 @@ impl Server {
         let webhooks = webhooks::run(app.clone(), last.clone());
         let mut http = Services::new(&stop);
         http.start("machine HTTP", http::machine::run(app.clone(), machine, stop.clone()));
+        if let Some(listener) = machine_tls {
+            let service = http::machine::run_tls(app.clone(), listener, stop.clone());
+            http.start("machine HTTPS", service);
+        }
         http.start("web UI", http::ui::run(app.clone(), admin, stop.clone()));
         let mut others = Services::new(&stop);
         let inventory = &app.inventory;
@@ -228,7 +235,7 @@ impl Server {
     }
 }
 
-/// Whether the certificate that the configuration names can be used.
+/// Whether the certificates that the configuration names can be used.
 pub(crate) fn check_certificate(config: &Config) -> Result<(), ServeError> {
     Ok(http::tls::check(config)?)
 }

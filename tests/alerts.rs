@@ -31,12 +31,15 @@ tests:
       - {series: 'rackstrap_backup_timestamp_seconds{instance="a"}', values: '0x100'}
       - {series: 'rackstrap_lease_commits_total{instance="a",outcome="failed"}', values: '0 0 0 5x20'}
       - {series: 'rackstrap_certificate_expiry_timestamp_seconds{instance="a"}', values: '864000x100'}
+      - {series: 'rackstrap_machine_certificate_expiry_timestamp_seconds{instance="b"}', values: '864000x100'}
     alert_rule_test:
       - eval_time: 80m
         alertname: RackstrapCertificateExpires
         exp_alerts:
           - exp_labels: {severity: warning, instance: a}
             exp_annotations: {summary: "the certificate of a expires in 9d 22h 40m 0s"}
+          - exp_labels: {severity: warning, instance: b}
+            exp_annotations: {summary: "the certificate of b expires in 9d 22h 40m 0s"}
       - {eval_time: 30m, alertname: RackstrapCertificateExpires, exp_alerts: []}
       - eval_time: 10m
         alertname: RackstrapNotReady

@@ -23,7 +23,7 @@ const fn room(
     Room { name, uses, edges_use }
 }
 
-const ROOMS: [Room; 39] = [
+const ROOMS: [Room; 40] = [
     // The pure core, from the bottom to the top.
     room("tree", &[], &[]),
     room("options", &[], &[]),
@@ -58,6 +58,7 @@ const ROOMS: [Room; 39] = [
     room("udp", &[], &[]),
     room("priority", &[], &[]),
     room("causes", &[], &[]),
+    room("authority", &[], &[]),
     room("memory", &[], &[]),
     room("supervisor", &[], &[]),
     room("logs", &["config"], &[]),
@@ -96,6 +97,7 @@ const ROOMS: [Room; 39] = [
             "memory",
             "causes",
             "address_owner",
+            "authority",
         ],
         &[],
     ),
@@ -128,6 +130,7 @@ const ROOMS: [Room; 39] = [
     room(
         "cli",
         &[
+            "authority",
             "causes",
             "import",
             "netbox",

@@ -48,6 +48,8 @@ const DISK_STARTED: &str = "DISK HAS STARTED";
 enum Protocol {
     Pxe,
     Http,
+    /// HTTP boot by HTTPS; it trusts the server's CA.
+    Https,
     /// PXE over IPv6 alone.
     PxeV6,
 }
@@ -124,11 +126,18 @@ impl Guest {
         qemu.args(["-device", &format!("virtio-net-pci,netdev=n,mac={mac},bootindex=0,romfile=")]);
         let without_pxe: &[&str] = match by {
             Protocol::Pxe => &[],
-            Protocol::Http => &["IPv4", "IPv6"],
+            Protocol::Http | Protocol::Https => &["IPv4", "IPv6"],
             Protocol::PxeV6 => &["IPv4"],
         };
         for family in without_pxe {
             qemu.args(["-fw_cfg", &format!("opt/org.tianocore/{family}PXESupport,string=n")]);
+        }
+        if by == Protocol::Https {
+            let authorities = directory.join("cacerts.esl");
+            fs::write(&authorities, rackstrap_bytes(server, &["ca", "export", "--format", "esl"]))
+                .unwrap();
+            let given = format!("name=etc/edk2/https/cacerts,file={}", authorities.display());
+            qemu.args(["-fw_cfg", &given]);
         }
         let file = match disk {
             // What is installed restarts.
@@ -253,11 +262,15 @@ fn a_secure_boot_host_comes_up_by_http_boot() {
 
 /// Runs `rackstrap` on the server's data; what it says.
 fn rackstrap(server: &DhcpServer, words: &[&str]) -> String {
+    String::from_utf8(rackstrap_bytes(server, words)).unwrap()
+}
+
+fn rackstrap_bytes(server: &DhcpServer, words: &[&str]) -> Vec<u8> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));
     let output = command.arg("--data-dir").arg(server.directory.path()).args(words).output();
     let output = output.unwrap();
     assert!(output.status.success(), "{words:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    output.stdout
 }
 
 /// Builds a disk image as people do, and gives it the name that the site has.
@@ -383,6 +396,39 @@ fn a_host_comes_up_by_the_ipxe_of_this_machine() {
 #[ignore = "a whole OVMF boot: make test-full"]
 fn a_host_comes_up_by_the_ipxe_of_debian_13() {
     live_by_ipxe("a_host_comes_up_by_the_ipxe_of_debian_13", Ipxe::Debian13);
+}
+
+/// Firmware and the iPXE of Debian 13 both trust the server's CA, and fetch nothing by HTTP: its port
+/// is closed until the kernel starts.
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_by_https_boot_and_by_the_ipxe_of_debian_13() {
+    let test = "a_host_comes_up_by_https_boot_and_by_the_ipxe_of_debian_13";
+    let Some(programs) = signed(test) else { return };
+    let Some(mut server) = server_with_live(test) else { return };
+    let files = server.directory.path().join("files");
+    fs::copy(programs.join("snponly.efi"), files.join("snponly.efi")).unwrap();
+    rackstrap(&server, &["ca", "create"]);
+    server.set("machine_tls_listen", "[::]:443");
+    server.set("https_boot", "10.77.0.0/24");
+    server.start(&["lan"]);
+    let mac = "52:54:00:aa:00:07";
+    let mut guest = Guest::start(&server, Machine::X64, Protocol::Https, mac, None);
+    let nft = |line: &str| {
+        let output = server.inside.sh(&format!("nft '{line}'"));
+        assert!(output.status.success(), "{line}: {output:?}");
+    };
+    nft("add table netdev test");
+    nft("add chain netdev test in { type filter hook ingress device tap0 priority 0; }");
+    nft("add rule netdev test in udp dport 69 drop");
+    nft("add rule netdev test in tcp dport 80 drop");
+    let has = |what: &str| server.events_of("ipxe").iter().any(|event| event.contains(what));
+    let program = guest.wait("the boot program is loaded", |_| has("snponly.efi to "));
+    let loaded = guest.wait("all is loaded", |_| has("configuration (initrd) to "));
+    nft("delete table netdev test");
+    let (program, loaded) = (program.as_secs_f64(), loaded.as_secs_f64());
+    println!("{test}: iPXE loaded after {program:.0} s, kernel and initrd after {loaded:.0} s");
+    wait_until_up(&server, &mut guest, "ipxe", test);
 }
 
 /// The server reaches its hosts by a tagged VLAN; their ports have it untagged.

@@ -67,6 +67,7 @@ mod lease_import;
 mod limits;
 mod local_disk;
 mod machine_http;
+mod machine_tls;
 mod metrics;
 mod migrations;
 mod mixed_rack;

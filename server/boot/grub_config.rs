@@ -150,6 +150,7 @@ mod tests {
     fn target() -> ScriptTarget {
         ScriptTarget {
             base: "http://10.77.0.1:8080".parse().unwrap(),
+            system_base: "http://10.77.0.1:8080".parse().unwrap(),
             address: None,
             labels: Vec::new(),
             ..test_target::target()

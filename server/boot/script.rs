@@ -22,8 +22,10 @@ pub(crate) struct ScriptTarget {
     pub url_name: UrlName,
     /// The NIC that boots, if it is known.
     pub nic: Option<NicAddress>,
-    /// This server as the host reaches it.
+    /// This server as the boot loader reaches it.
     pub base: Url,
+    /// This server as what is booted reaches it, which does not know the CA of [`Self::base`].
+    pub system_base: Url,
     /// The address that the host boots with, if it is known.
     pub address: Option<IpAddr>,
     /// The host's labels.
@@ -188,16 +190,16 @@ impl ScriptTarget {
         match word {
             HostWord::Mac => self.nic.map(|nic| nic.to_string()),
             HostWord::Host => Some(self.host.clone()),
-            HostWord::Server => Some(self.base.authority().to_owned()),
+            HostWord::Server => Some(self.system_base.authority().to_owned()),
             HostWord::Address => self.address.map(|address| address.to_string()),
             HostWord::ConfigUrl => {
                 let path = format!("config/{}", self.url_name.hyphenated());
-                self.base.join(&path).ok().map(|url| url.to_string())
+                self.system_base.join(&path).ok().map(|url| url.to_string())
             }
             HostWord::RecipeUrl => {
                 let token = self.token.as_ref().map_or("-", BootToken::as_str);
                 let path = format!("recipe/{}/{token}", self.url_name.hyphenated());
-                self.base.join(&path).ok().map(|url| url.to_string())
+                self.system_base.join(&path).ok().map(|url| url.to_string())
             }
             HostWord::Labels => Some(self.labels.join(",")).filter(|labels| !labels.is_empty()),
         }
@@ -260,7 +262,7 @@ pub(super) fn kernel_line(
     if let Some(mac) = target.nic.and_then(NicAddress::mac) {
         arguments.push(format!("BOOTIF=01-{}", mac.hyphenated()).parse()?);
     }
-    arguments.push(format!("rackstrap.url={}", target.base).parse()?);
+    arguments.push(format!("rackstrap.url={}", target.system_base).parse()?);
     if let Some(token) = &target.token {
         arguments.push(format!("rackstrap.token={token}").parse()?);
     }
@@ -403,7 +405,8 @@ mod tests {
                         h=r1-n01,52:54:00:aa:00:01 s=http://10.77.0.1/x a=10.77.0.12 l=db,blue \
                         p=$1$a|b#c\\d && goto";
         assert!(line(&target()).unwrap().starts_with(expected), "{:?}", line(&target()));
-        let ported = ScriptTarget { base: "http://10.77.0.1:8080".parse().unwrap(), ..target() };
+        let system_base = "http://10.77.0.1:8080".parse().unwrap();
+        let ported = ScriptTarget { system_base, ..target() };
         assert!(line(&ported).unwrap().contains(" s=http://10.77.0.1:8080/x "));
         for lacking in [
             ScriptTarget { address: None, ..target() },
@@ -415,6 +418,15 @@ mod tests {
         ] {
             assert!(line(&lacking).is_err(), "{lacking:?}");
         }
+    }
+
+    #[test]
+    fn what_is_booted_by_https_goes_on_by_http() {
+        let base: Url = "https://10.77.0.1".parse().unwrap();
+        let target = ScriptTarget { base, ..target() };
+        let script = boot(&target, "live", &live(), true, None).unwrap();
+        assert!(script.contains(" rackstrap.url=http://10.77.0.1 "), "{script}");
+        assert_eq!(script.matches("http://").count(), 1, "{script}");
     }
 
     #[test]

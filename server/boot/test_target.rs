@@ -11,6 +11,7 @@ pub(super) fn target() -> ScriptTarget {
         url_name: UrlName::Nic("52:54:00:aa:00:01".parse().unwrap()),
         nic: "52:54:00:aa:00:01".parse().ok(),
         base: "http://10.77.0.1".parse().unwrap(),
+        system_base: "http://10.77.0.1".parse().unwrap(),
         address: Some([10, 77, 0, 12].into()),
         labels: vec!["db".into(), "blue".into()],
         token: None,

@@ -4,6 +4,7 @@ mod ansible;
 mod apply;
 mod audit;
 mod backup;
+mod ca;
 mod check;
 mod context;
 mod database;
@@ -36,6 +37,7 @@ mod self_signed;
 mod serve;
 mod settings;
 mod tenant;
+mod tls_files;
 mod token;
 mod user;
 mod watch;
@@ -139,6 +141,9 @@ enum Command {
     /// Manage secrets that profiles name, such as passwords of BGP
     #[command(subcommand)]
     Secret(secret::SecretCommand),
+    /// Manage the CA that firmware trusts to boot by HTTPS
+    #[command(subcommand)]
+    Ca(ca::CaCommand),
     /// Send test messages to webhook receivers
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
@@ -203,6 +208,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::User(user) => user.run(context()?).await,
         Command::Token(token) => token.run(context()?).await,
         Command::Secret(secret) => secret.run(context()?).await,
+        Command::Ca(command) => command.run(context()?).await,
         Command::Webhook(webhook) => webhook.run(context()?).await,
         Command::Completions(completions) => completions.run(),
         Command::Man(pages) => pages.run(),

@@ -1,16 +1,12 @@
 //! The certificate of `rackstrap init --self-signed`.
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::io::Write;
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use nix::ifaddrs::getifaddrs;
-use nix::unistd::Uid;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair};
 
+use crate::cli::tls_files;
 use crate::config::Config;
 
 /// How long it is valid. Apple's systems refuse certificates for longer.
@@ -38,16 +34,8 @@ pub(super) fn write(config: &Config) -> anyhow::Result<SelfSigned> {
     parameters.not_before = now - time::Duration::days(1);
     parameters.not_after = now + time::Duration::days(DAYS);
     let made = parameters.self_signed(&pair)?;
-    let mut create = DirBuilder::new();
-    create.recursive(true).mode(0o750);
-    create.create(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
-    own(&config.data_dir, &directory)?;
-    // The key first: the certificate is not used without it.
-    write_file(&key, &pair.serialize_pem(), 0o600)?;
-    write_file(&certificate, &made.pem(), 0o644)?;
-    for file in [&key, &certificate] {
-        own(&config.data_dir, file)?;
-    }
+    let files = [&certificate, &key];
+    tls_files::write(&config.data_dir, files, [&made.pem(), &pair.serialize_pem()])?;
     Ok(SelfSigned { certificate, key, names })
 }
 
@@ -70,27 +58,4 @@ fn names(config: &Config) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
-}
-
-fn write_file(path: &Path, text: &str, mode: u32) -> anyhow::Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    // A file that is there keeps its mode.
-    if path.exists() {
-        std::fs::remove_file(path).with_context(failed)?;
-    }
-    let mut create = OpenOptions::new();
-    let file = create.write(true).create_new(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).with_context(failed)
-}
-
-/// Gives a file to the owner of the data directory, as whom the server runs.
-fn own(data_dir: &Path, path: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    if !Uid::effective().is_root() {
-        return Ok(());
-    }
-    let owner = std::fs::metadata(data_dir)?;
-    chown(path, Some(owner.uid()), Some(owner.gid())).with_context(|| {
-        format!("cannot give {} to the owner of the data directory", path.display())
-    })
 }

@@ -30,6 +30,16 @@ const KEYS: &[Key] = &[
     live("tls_key", "a file with a private key in PEM, such as \"/etc/rackstrap/tls.key\""),
     live("trusted_proxies", "a list of networks, such as [\"10.77.0.5/32\"]"),
     key("machine_listen", "an address and a port, such as \"0.0.0.0:80\""),
+    key("machine_tls_listen", "an address and a port, such as \"0.0.0.0:443\""),
+    live(
+        "machine_tls_certificate",
+        "a file with a certificate in PEM, such as \"/etc/rackstrap/boot.crt\"",
+    ),
+    live(
+        "machine_tls_key",
+        "a file with a private key in PEM, such as \"/etc/rackstrap/boot.key\"",
+    ),
+    live("https_boot", "a list of networks, such as [\"10.77.0.0/24\"]"),
     key("syslog_listen", "an address and a port, such as \"0.0.0.0:514\""),
     live(
         "machine_url",
@@ -192,6 +202,12 @@ impl Config {
                 "tls_key",
                 config.tls_key.is_some(),
             ),
+            (
+                "machine_tls_certificate",
+                config.machine_tls_certificate.is_some(),
+                "machine_tls_key",
+                config.machine_tls_key.is_some(),
+            ),
             ("oidc_issuer", config.oidc_issuer.is_some(), "oidc_client_id", has_client),
             (
                 "dns_server",
@@ -206,6 +222,9 @@ impl Config {
                 (false, true) => return Err(ConfigError::Half { given: other, missing: one }),
                 (true, true) | (false, false) => {}
             }
+        }
+        if !config.https_boot.is_empty() && config.machine_tls_listen.is_none() {
+            return Err(ConfigError::Half { given: "https_boot", missing: "machine_tls_listen" });
         }
         let has_reverse_only = config.dns_zones.iter().all(|zone| Zone::new(zone).is_reverse());
         if !config.dns_zones.is_empty() && has_reverse_only && config.dns_domain.is_none() {
@@ -395,6 +414,12 @@ mod tests {
             ("dhcp = \"yes\"", "invalid value \"yes\" for dhcp: expected true or false"),
             ("admin_listen = \"8080\"", "an address and a port"),
             ("syslog_listen = \"514\"", "an address and a port"),
+            ("https_boot = [\"10.77.0.0/24\"]", "https_boot is set, and machine_tls_listen is not"),
+            ("https_boot = [\"10.77.0.0\"]", "a list of networks"),
+            (
+                "machine_tls_key = \"x\"",
+                "machine_tls_key is set, and machine_tls_certificate is not",
+            ),
             ("tftp_ports = \"900-100\"", "a range of UDP ports"),
             ("interfaces = [\"a b\"]", "a list of interface names"),
             ("proxy_interfaces = [\"a b\"]", "a list of interface names"),

@@ -60,6 +60,19 @@ pub struct Config {
     /// Address and port that hosts fetch scripts, files and their network configuration from.
     /// `[::]` listens on every address of both families.
     pub machine_listen: SocketAddr,
+    /// Address and port of the same by HTTPS. Default: none.
+    #[serde(with = "values::optional")]
+    pub machine_tls_listen: Option<SocketAddr>,
+    /// The certificate of `machine_tls_listen`, in PEM, with those above it behind it, for an RSA
+    /// key. Default: one that the CA of `rackstrap ca` signs. Read again when the file changes.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub machine_tls_certificate: Option<PathBuf>,
+    /// The key of `machine_tls_certificate`, in PEM.
+    #[serde(deserialize_with = "values::optional::deserialize")]
+    pub machine_tls_key: Option<PathBuf>,
+    /// The networks whose firmware and iPXE are told `https://` URLs, as far as they take them. The
+    /// firmware must trust the CA.
+    pub https_boot: Vec<ipnet::IpNet>,
     /// Address and port that take syslog messages of booting hosts, by UDP. Default: none.
     #[serde(with = "values::optional")]
     pub syslog_listen: Option<SocketAddr>,
@@ -253,6 +266,10 @@ impl Default for Config {
             tls_key: None,
             trusted_proxies: Vec::new(),
             machine_listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80),
+            machine_tls_listen: None,
+            machine_tls_certificate: None,
+            machine_tls_key: None,
+            https_boot: Vec::new(),
             syslog_listen: None,
             machine_url: None,
             files_dir: None,
@@ -337,6 +354,24 @@ impl Config {
             IpAddr::V6(address) => format!("[{address}]"),
         };
         if port == 80 { format!("http://{host}") } else { format!("http://{host}:{port}") }
+    }
+
+    /// The same by HTTPS, with the host of `machine_url` if there is one; none without
+    /// `machine_tls_listen`.
+    pub fn machine_tls_base_url(&self, local: IpAddr) -> Option<String> {
+        let port = self.machine_tls_listen?.port();
+        let host = match (&self.machine_url, local) {
+            (Some(url), _) if url.host().contains(':') => format!("[{}]", url.host()),
+            (Some(url), _) => url.host().to_owned(),
+            (None, IpAddr::V6(address)) => format!("[{address}]"),
+            (None, IpAddr::V4(address)) => address.to_string(),
+        };
+        Some(if port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") })
+    }
+
+    /// Whether firmware at an address is told `https://` URLs.
+    pub(crate) fn boots_by_https(&self, address: IpAddr) -> bool {
+        self.https_boot.iter().any(|network| network.contains(&address))
     }
 
     /// Whether another DHCP server assigns the addresses on an interface, and how boot data is

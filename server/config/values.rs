@@ -63,11 +63,15 @@ impl MachineUrl {
 
     /// The address that the URL names, or `None` if it names a host.
     pub fn address(&self) -> Option<IpAddr> {
+        self.host().parse().ok()
+    }
+
+    /// The host that the URL names, an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
         let authority = rest.split('/').next().unwrap_or_default();
         let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split(']').next());
-        let host = bracketed.unwrap_or_else(|| authority.split(':').next().unwrap_or_default());
-        host.parse().ok()
+        bracketed.unwrap_or_else(|| authority.split(':').next().unwrap_or_default())
     }
 }
 

@@ -8,6 +8,8 @@ use crate::options::{code, sub_option};
 const RPIBOOT: Arch = Arch::Other(41);
 /// iPXE's feature "HTTP" in option 175 (iPXE `src/include/ipxe/features.h`).
 const IPXE_HTTP: u8 = 0x13;
+/// iPXE's feature "HTTPS" there.
+const IPXE_HTTPS: u8 = 0x14;
 
 /// What a client is, as its packet shows it.
 impl Packet<'_> {
@@ -43,6 +45,20 @@ impl Packet<'_> {
             return Client::RaspberryPi;
         }
         Client::Pxe(arch)
+    }
+
+    /// Whether it can be told an `https://` URL: firmware that boots by HTTP is taken at its
+    /// operator's word, iPXE says so.
+    pub(crate) fn may_fetch_by_https(&self) -> bool {
+        match self.client() {
+            Client::HttpBoot(_) => true,
+            Client::Ipxe(_) => {
+                self.option(code::IPXE).is_some_and(|features| has_feature(features, IPXE_HTTPS))
+            }
+            Client::Plain | Client::Pxe(_) | Client::IpxeWithoutHttp(_) | Client::RaspberryPi => {
+                false
+            }
+        }
     }
 
     /// Option 60, such as `PXEClient:Arch:00007:UNDI:003016`.
@@ -115,6 +131,31 @@ mod tests {
             bytes[28..34].copy_from_slice(&mac);
         }
         Packet::parse(&bytes).unwrap().client()
+    }
+
+    #[test]
+    fn https_is_for_who_can() {
+        let by = |class: &[u8], ipxe: &[u8]| {
+            let mut options = vec![(60u8, class)];
+            options.extend((!ipxe.is_empty()).then_some((175, ipxe)));
+            let encoded: Vec<Vec<u8>> = options
+                .iter()
+                .map(|(code, data)| [&[*code, data.len() as u8][..], data].concat())
+                .collect();
+            let encoded: Vec<&[u8]> = encoded.iter().map(Vec::as_slice).collect();
+            Packet::parse(&message(1, &encoded)).unwrap().may_fetch_by_https()
+        };
+        let (http, https) = (&[0x13, 1, 1][..], &[0x13, 1, 1, 0x14, 1, 1][..]);
+        let told = [
+            (b"HTTPClient", http),
+            (b"PXEClient:", http),
+            (b"PXEClient:", https),
+            (b"PXEClient:", b""),
+        ];
+        let told = told.map(|(class, ipxe)| by(class, ipxe));
+        assert_eq!(told, [false, false, true, false]);
+        assert!(by(b"HTTPClient", b""));
+        assert!(!by(b"PXEClient", b"") && !by(b"systemd", b""));
     }
 
     #[test]

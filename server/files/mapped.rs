@@ -41,9 +41,12 @@ impl Drop for Mapped {
 /// The file that contains `bytes`, and their offset; `None` for small slices and for bytes that
 /// are not mapped.
 pub fn file_of(bytes: &[u8]) -> Option<(Arc<File>, usize)> {
-    if bytes.len() < WORTH_BYTES {
-        return None;
-    }
+    (bytes.len() >= WORTH_BYTES).then(|| mapping_of(bytes))?
+}
+
+/// The same, however small `bytes` are: for programs that look at them, which must read the file
+/// instead. A file that is truncated while it is mapped ends a program that reads the mapping.
+pub fn mapping_of(bytes: &[u8]) -> Option<(Arc<File>, usize)> {
     let address = bytes.as_ptr() as usize;
     let mappings = MAPPINGS.read().unwrap_or_else(PoisonError::into_inner);
     let (start, (length, file)) = mappings.range(..=address).next_back()?;
@@ -68,6 +71,7 @@ mod tests {
         assert_eq!(offset(&bytes), Some(0));
         assert_eq!(offset(&bytes[100_000..150_000]), Some(100_000));
         assert_eq!(offset(&bytes[..10]), None, "not worth it");
+        assert_eq!(mapping_of(&bytes[20..30]).map(|(_, offset)| offset), Some(20));
         assert_eq!(offset(&vec![7; 200_000]), None, "no mapped file");
         let start = bytes.as_ptr() as usize;
         drop(bytes);

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use beneath::{Links, OpenRefusal};
 pub use contents::SMALL_BYTES;
 use contents::{Identity, Inode};
-pub use mapped::file_of;
+pub use mapped::{file_of, mapping_of};
 
 /// How long a file counts as unchanged after a check.
 const FRESH: Duration = Duration::from_secs(1);

@@ -104,11 +104,23 @@ fn in_memory(app: &App) -> String {
     gauge(&mut text, "rackstrap_leases", "Leases by subnet and state", &leases);
     let running = one(metrics::running_transfers());
     gauge(&mut text, "rackstrap_tftp_transfers_running", "Running TFTP transfers", &running);
-    let expiry = metrics::CERTIFICATE_EXPIRY.load(Ordering::Relaxed);
-    if expiry != 0 {
-        let help = "When the certificate of the web UI expires (Unix seconds)";
-        let at = [(String::new(), expiry.unsigned_abs())];
-        gauge(&mut text, "rackstrap_certificate_expiry_timestamp_seconds", help, &at);
+    let expiries = [
+        (
+            &metrics::CERTIFICATE_EXPIRY,
+            "rackstrap_certificate_expiry_timestamp_seconds",
+            "When the certificate of the web UI expires (Unix seconds)",
+        ),
+        (
+            &metrics::MACHINE_CERTIFICATE_EXPIRY,
+            "rackstrap_machine_certificate_expiry_timestamp_seconds",
+            "When the certificate of HTTPS for hosts expires (Unix seconds)",
+        ),
+    ];
+    for (expiry, name, help) in expiries {
+        let expiry = expiry.load(Ordering::Relaxed);
+        if expiry != 0 {
+            gauge(&mut text, name, help, &[(String::new(), expiry.unsigned_abs())]);
+        }
     }
     let version = [(format!("{{version=\"{}\"}}", env!("CARGO_PKG_VERSION")), 1)];
     gauge(&mut text, "rackstrap_build_info", "Version of the server", &version);

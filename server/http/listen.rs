@@ -57,9 +57,10 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The limits of the listener of hosts: three quarters of what the limit of open files allows.
-    pub(crate) fn of_machines() -> Self {
-        Self::of(spare_descriptors() / 4 * 3)
+    /// The limits of one of the listeners of hosts: they share three quarters of what the limit of
+    /// open files allows.
+    pub(crate) fn of_machines(listeners: usize) -> Self {
+        Self::of(spare_descriptors() / 4 * 3 / listeners)
     }
 
     /// The limits of the listener of the web UI and the API: a quarter.

@@ -28,10 +28,12 @@ pub(super) fn ports(config: &Config) -> Vec<CheckResult> {
         }
     }
     let listeners = [
-        ("machine_listen", config.machine_listen, "HTTP for hosts"),
-        ("admin_listen", config.admin_listen, "the web UI"),
+        ("machine_listen", Some(config.machine_listen), "HTTP for hosts"),
+        ("machine_tls_listen", config.machine_tls_listen, "HTTPS for hosts"),
+        ("admin_listen", Some(config.admin_listen), "the web UI"),
     ];
-    for (key, address, what) in listeners {
+    let set = |(key, address, what): (_, Option<SocketAddr>, _)| Some((key, address?, what));
+    for (key, address, what) in listeners.into_iter().filter_map(set) {
         let what = format!("{what} ({key} {address})");
         let bound = serve::bind(address).map(drop);
         findings.push(port_finding("tcp", address.port(), &what, bound));
@@ -95,8 +97,10 @@ pub(super) fn capabilities(config: &Config) -> Vec<CheckResult> {
     let Some(held) = effective_capabilities() else { return Vec::new() };
     let has = |bit: u32| held & (1 << bit) != 0;
     let low = |address: SocketAddr| address.port() < 1024;
-    let needs_low =
-        !config.interfaces.is_empty() || low(config.machine_listen) || low(config.admin_listen);
+    let needs_low = !config.interfaces.is_empty()
+        || low(config.machine_listen)
+        || low(config.admin_listen)
+        || config.machine_tls_listen.is_some_and(low);
     if needs_low && !has(NET_BIND_SERVICE) {
         let text = "this user cannot bind ports below 1024 (CAP_NET_BIND_SERVICE)";
         return vec![CheckResult::error(check, text, GRANT)];

@@ -5,18 +5,23 @@
 
 use std::io::{self, IoSlice};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 use crate::files;
 
 /// How much of a file one call sends at most: it may have to wait for the disk, and
 /// whoever shares the thread waits with it.
 const CALL_BYTES: usize = 1024 * 1024;
+
+/// How much of a file is encrypted at a time: four records of TLS.
+const ENCRYPT_BYTES: usize = 64 * 1024;
 
 /// A connection of a client.
 pub(super) struct Connection {
@@ -80,6 +85,68 @@ impl Connection {
                 }
             }
         })
+    }
+}
+
+/// An encrypted connection of a client. What is encrypted has to be looked at, which a mapping does
+/// not allow: the bytes of files are read.
+pub(super) struct TlsConnection {
+    stream: TlsStream<TcpStream>,
+    read: Vec<u8>,
+}
+
+impl TlsConnection {
+    /// A connection whose handshake is done.
+    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+}
+
+impl AsyncRead for TlsConnection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for TlsConnection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { stream, read } = self.get_mut();
+        let Some((file, offset)) = files::mapping_of(bytes) else {
+            return Pin::new(stream).poll_write(context, bytes);
+        };
+        read.resize(bytes.len().min(ENCRYPT_BYTES), 0);
+        file.read_exact_at(read, offset as u64)?;
+        Pin::new(stream).poll_write(context, read)
+    }
+
+    // Without, hyper would copy what follows a head into one buffer, and so read a mapping.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.poll_write(context, first.map_or(&[], |slice| slice))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

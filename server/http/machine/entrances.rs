@@ -104,6 +104,7 @@ impl BootServer {
         let ends = ConnectionAddresses {
             peer: peer.parse().unwrap(),
             local: SocketAddr::from(([10, 0, 0, 1], 80)),
+            is_tls: false,
         };
         request.extensions_mut().insert(ConnectInfo(ends));
         self.runtime.block_on(async {
@@ -561,6 +562,7 @@ fn the_recipe_of_debians_installer_is_an_initrd_of_the_boot_that_may_install() {
         let ends = ConnectionAddresses {
             peer: peer.parse().unwrap(),
             local: SocketAddr::from(([10, 0, 0, 1], 80)),
+            is_tls: false,
         };
         request.extensions_mut().insert(ConnectInfo(ends));
         let body = rack.runtime.block_on(async {

@@ -69,8 +69,11 @@ fn status_of(uri: &Uri) -> StatusCode {
     });
     let stage = stage.lock().unwrap_or_else(PoisonError::into_inner);
     let end = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-    let request =
-        Request::get(uri).extension(ConnectInfo(ConnectionAddresses { peer: end, local: end }));
+    let request = Request::get(uri).extension(ConnectInfo(ConnectionAddresses {
+        peer: end,
+        local: end,
+        is_tls: false,
+    }));
     let request = request.body(Body::empty()).expect("a request of a URI");
     let Ok(response) = stage.block_on(routes.clone().oneshot(request));
     response.status()

@@ -1,4 +1,4 @@
-//! What booting hosts fetch: a stable contract, plain HTTP, no redirects, and no route of the administration.
+//! What booting hosts fetch: a stable contract, HTTP or HTTPS, no redirects, and no route of the administration.
 
 mod conditions;
 mod config;
@@ -42,6 +42,7 @@ use crate::app::App;
 use crate::boot::next::LOCAL_PATH;
 use crate::http::health;
 use crate::http::listen::{self, Limits, Prepared, Protocol};
+use crate::http::tls::{Audience, Tls};
 use crate::inventory::now_ms;
 use crate::lifecycle::EventData;
 use crate::metrics::{HTTP_ANSWERS, HTTP_TIME};
@@ -128,15 +129,20 @@ fn service(app: App) -> Service {
     MapRequest::new(routes, join_slashes)
 }
 
+fn limits(app: &App) -> Limits {
+    Limits::of_machines(if app.config.now().machine_tls_listen.is_some() { 2 } else { 1 })
+}
+
 /// Serves on `listener` until `stop`; answers that have begun are finished.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+    let limits = limits(&app);
     let service = service(app);
     let prepare = move |stream, peer| {
         let (connection, addresses) = peer::connect(stream, peer);
         let service = Extension(ConnectInfo(addresses)).layer(service.clone());
         std::future::ready(Some(Prepared { io: connection, service, protocol: Protocol::Http1 }))
     };
-    listen::run(listener, Limits::of_machines(), prepare, stop).await
+    listen::run(listener, limits, prepare, stop).await
 }
 
 /// Reads `//boot//x` as `/boot/x`: firmware joins URLs carelessly and does not follow a redirect.
@@ -247,4 +253,25 @@ fn status_label(status: u16) -> &'static str {
 /// Records what happened.
 fn record(app: &App, host: Option<&str>, mac: Option<Mac>, data: EventData) {
     app.inventory.events.record(host, mac, data);
+}
+
+/// The same, encrypted, on `machine_tls_listen`.
+pub(crate) async fn run_tls(
+    app: App,
+    listener: TcpListener,
+    stop: CancellationToken,
+) -> io::Result<()> {
+    let tls = Tls::start(Audience::Machines, app.config.clone(), stop.clone());
+    let tls = tls.map_err(io::Error::other)?;
+    let limits = limits(&app);
+    let service = service(app);
+    let prepare = move |stream, peer| {
+        let (service, acceptor) = (service.clone(), tls.acceptor());
+        async move {
+            let (connection, addresses) = peer::connect_tls(stream, peer, acceptor?).await?;
+            let service = Extension(ConnectInfo(addresses)).layer(service);
+            Some(Prepared { io: connection, service, protocol: Protocol::Http1 })
+        }
+    };
+    listen::run(listener, limits, prepare, stop).await
 }

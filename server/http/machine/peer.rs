@@ -7,9 +7,10 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 use super::congestion;
-use super::connection::Connection;
+use super::connection::{Connection, TlsConnection};
 use super::error::Error;
 use crate::address_owner::{host_at, is_nic_of, lease_of, owns_address};
 use crate::app::App;
@@ -27,21 +28,45 @@ pub(super) struct ConnectionAddresses {
     pub peer: SocketAddr,
     /// The address of this server that the client reached.
     pub local: SocketAddr,
+    /// Whether it is encrypted.
+    pub is_tls: bool,
 }
 
 /// Makes a connection of what was accepted, and says between which addresses it is.
 pub(super) fn connect(stream: TcpStream, peer: SocketAddr) -> (Connection, ConnectionAddresses) {
+    let addresses = prepare(&stream, peer, false);
+    (Connection::new(stream), addresses)
+}
+
+/// The same of one that begins with a TLS handshake; none if that fails.
+pub(super) async fn connect_tls(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: TlsAcceptor,
+) -> Option<(TlsConnection, ConnectionAddresses)> {
+    let addresses = prepare(&stream, peer, true);
+    match acceptor.accept(stream).await {
+        Ok(stream) => Some((TlsConnection::new(stream), addresses)),
+        Err(error) => {
+            // Firmware shows no more than that it cannot load the file.
+            tracing::info!(%peer, "TLS handshake failed: {error}");
+            None
+        }
+    }
+}
+
+fn prepare(stream: &TcpStream, peer: SocketAddr, is_tls: bool) -> ConnectionAddresses {
     // A short answer must not wait for the client's delayed ACK.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "no TCP_NODELAY");
     }
-    if let Err(error) = congestion::suit(&stream, peer.ip()) {
+    if let Err(error) = congestion::suit(stream, peer.ip()) {
         tracing::debug!(%peer, %error, "congestion control unchanged");
     }
     // A socket that has lost its address is closed already: any answer is lost.
     let unknown = || SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let local = stream.local_addr().unwrap_or_else(|_| unknown());
-    (Connection::new(stream), ConnectionAddresses { peer, local })
+    ConnectionAddresses { peer, local, is_tls }
 }
 
 /// Whether a token is enough, or what is recorded of it.
@@ -54,6 +79,8 @@ pub(super) struct Caller {
     pub address: IpAddr,
     /// The address of this server that the client reached.
     local: IpAddr,
+    /// Whether the connection is encrypted.
+    is_tls: bool,
     /// The `Authorization: Bearer` token, if one was sent.
     token: Option<String>,
     /// Whether only the head of the answer is wanted: then nothing is sent to the host.
@@ -78,6 +105,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
         Ok(Self {
             address: addresses.peer.ip().to_canonical(),
             local: addresses.local.ip().to_canonical(),
+            is_tls: addresses.is_tls,
             token,
             only_head: parts.method == Method::HEAD,
             headers,
@@ -89,6 +117,14 @@ impl Caller {
     /// This server as the caller reaches it.
     pub(super) fn base(&self, app: &App) -> Result<Url, Error> {
         Ok(app.config.now().machine_base_url(self.local).parse()?)
+    }
+
+    /// The same for what loads the next stage of a boot: who came by HTTPS goes on by it. Operating
+    /// systems do not know the CA, so [`Self::base`] stays HTTP.
+    pub(super) fn loader_base(&self, app: &App) -> Result<Url, Error> {
+        let config = app.config.now();
+        let by_tls = self.is_tls.then(|| config.machine_tls_base_url(self.local)).flatten();
+        Ok(by_tls.unwrap_or_else(|| config.machine_base_url(self.local)).parse()?)
     }
 
     /// The bearer's token, if it can be that of a boot. The API's tokens contain a `_`.

@@ -125,7 +125,12 @@ async fn for_loader(
         host: known.map_or_else(|| asked.url_name.to_string(), |(name, _)| name.to_owned()),
         url_name: asked.url_name.clone(),
         nic: asked.nic(),
-        base: caller.base(&app)?,
+        base: match loader {
+            Loader::Ipxe => caller.loader_base(&app)?,
+            // It has no TLS.
+            Loader::Grub => caller.base(&app)?,
+        },
+        system_base: caller.base(&app)?,
         address: known.and_then(|(name, host)| caller.boot_address(&app, name, host)),
         labels: known.map(|(_, host)| host.labels.clone()).unwrap_or_default(),
         token: None,
@@ -188,7 +193,7 @@ async fn arm_new_host(app: &App, caller: &Caller, name: &str) -> Result<Option<W
 
 /// `GET /autoexec.ipxe`: sends iPXE on to its own script.
 pub(super) async fn autoexec(State(app): State<App>, caller: Caller) -> Result<Response, Error> {
-    Ok(answer(script::autoexec(&caller.base(&app)?)?))
+    Ok(answer(script::autoexec(&caller.loader_base(&app)?)?))
 }
 
 /// `GET /local.efi`: the boot file of a host whose firmware is UEFI HTTP Boot and that boots its

@@ -92,7 +92,7 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use crate::app::App;
 use crate::http::listen::{self, Limits, Prepared, Protocol};
 use crate::http::settled::settled;
-use crate::http::tls::{self, Tls};
+use crate::http::tls::{self, Audience, Tls};
 use crate::http::{api, health};
 use crate::memory;
 use crate::model::NounKind;
@@ -278,7 +278,8 @@ fn pages(kind: NounKind) -> Guarded {
 
 /// Serves the pages on `listener` until `stop`.
 pub async fn run(app: App, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-    let tls = Tls::start(app.config.clone(), stop.clone()).map_err(io::Error::other)?;
+    let tls = Tls::start(Audience::Operators, app.config.clone(), stop.clone())
+        .map_err(io::Error::other)?;
     let proxies = app.config.now().trusted_proxies.clone();
     let routes = routes(Ui::start(app, stop.clone()));
     // The description of the API takes 10 MB to make and 0.5 MB to keep.

@@ -84,7 +84,9 @@ impl Exchange {
             let port = config.tftp_ports.map_or(0, |ports| *ports.ports().start());
             exchanges.push(Self::Tftp { port });
         }
-        exchanges.push(Self::Http { port: config.machine_listen.port() });
+        let listeners = [Some(config.machine_listen), config.machine_tls_listen];
+        let ports = listeners.into_iter().flatten().map(|address| address.port());
+        exchanges.extend(ports.map(|port| Self::Http { port }));
         exchanges
     }
 
