@@ -77,6 +77,7 @@ const ROOMS: [Room; 40] = [
     room(
         "http",
         &[
+            "import",
             "tree",
             "model",
             "profile",

@@ -27,6 +27,31 @@ pub(super) enum Fact {
     Nothing,
 }
 
+impl Fact {
+    /// The key of `--column` that stands for it.
+    pub(super) fn key(&self) -> String {
+        let key = match self {
+            Self::Host => "host",
+            Self::NicName => "nic",
+            Self::Mac => "mac",
+            Self::MacOf(label) => return format!("nics.{label}"),
+            Self::Address => "address",
+            Self::BmcMac => "bmc.mac",
+            Self::BmcAddress => "bmc.address",
+            Self::IsBmc => "is-bmc",
+            Self::Labels => "labels",
+            Self::Prefix => "prefix",
+            Self::Vlan => "vlan",
+            Self::Gateway => "gateway",
+            Self::Netmask => "netmask",
+            Self::SubnetName => "subnet-name",
+            Self::Key(key) => return key.clone(),
+            Self::Nothing => "-",
+        };
+        key.to_owned()
+    }
+}
+
 /// Names without spaces and marks, in lower case.
 const NAMES: [(&str, &[&str]); 22] = [
     (
@@ -214,6 +239,40 @@ pub(super) fn named(key: &str) -> Option<Fact> {
 pub(super) const KEYS: &str = "host, nic, mac, nics.LABEL, address, bmc.mac, bmc.address, labels, serial, rack, unit, \
      index, tenant, profile, image, notes, prefix, vlan, gateway, netmask, subnet-name, or - to leave it out";
 
+/// The keys that a form offers, in words. `parameters.NAME` and `addresses.LINK` are told by their
+/// names.
+pub(crate) const OFFERED: [(&str, &str); 29] = [
+    ("host", "Name of the host"),
+    ("nic", "Name of one NIC"),
+    ("mac", "MAC addresses"),
+    ("nics.eth0", "MAC of NIC eth0"),
+    ("nics.eth1", "MAC of NIC eth1"),
+    ("nics.eth2", "MAC of NIC eth2"),
+    ("nics.eth3", "MAC of NIC eth3"),
+    ("nics.eth4", "MAC of NIC eth4"),
+    ("nics.eth5", "MAC of NIC eth5"),
+    ("nics.eth6", "MAC of NIC eth6"),
+    ("nics.eth7", "MAC of NIC eth7"),
+    ("address", "IP address, reserved for the host"),
+    ("bmc.mac", "MAC of the BMC"),
+    ("bmc.address", "IP address of the BMC"),
+    ("serial", "Serial number"),
+    ("rack", "Rack"),
+    ("unit", "Rack unit"),
+    ("index", "Index"),
+    ("tenant", "Tenant"),
+    ("profile", "Profile"),
+    ("image", "Image"),
+    ("labels", "Labels"),
+    ("match.uuid", "UUID of the host"),
+    ("notes", "Notes"),
+    ("prefix", "Prefix of the subnet"),
+    ("vlan", "VLAN of the subnet"),
+    ("gateway", "Gateway of the subnet"),
+    ("netmask", "Netmask of the subnet"),
+    ("subnet-name", "Name of the subnet"),
+];
+
 fn is_key(key: &str) -> bool {
     let known = [
         "serial",
@@ -245,5 +304,19 @@ fn of_nic(bare: &str) -> Option<String> {
             Some(format!("eth{}", number.saturating_sub(1)))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_has_the_key_that_stands_for_it() {
+        let all = NAMES.iter().map(|(key, _)| *key);
+        let all = all.chain(OFFERED.iter().map(|(key, _)| *key));
+        for key in all.chain(["addresses.br0", "parameters.x", "-"]) {
+            assert_eq!(named(key).unwrap().key(), key);
+        }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::networks::meaning::Meaning;
 use super::options::Setting;
-use super::{Choices, Imported, NotTaken, Place, Reason, networks, options};
+use super::{Choices, Imported, NotTaken, Place, Reason, TableColumn, networks, options};
 use crate::model::{
     Bmc, Host, HostDhcp, HostMatch, NicAddress, Site, Subnet, check_host_name, check_link_name,
     suggested_host_name,
@@ -80,6 +80,8 @@ pub(super) struct Draft {
     pub(super) networks: BTreeMap<String, Meaning>,
     /// The same once they are in the site, to compare it with.
     pub(super) verify: BTreeMap<String, Meaning>,
+    /// The columns of tables.
+    pub(super) columns: Vec<TableColumn>,
     clients: Vec<Client>,
     not_taken: Vec<NotTaken>,
     seen: BTreeSet<(Place, String)>,
@@ -109,6 +111,7 @@ impl Draft {
             site: Site::default(),
             networks: BTreeMap::new(),
             verify: BTreeMap::new(),
+            columns: Vec::new(),
             clients: Vec::new(),
             not_taken: Vec::new(),
             seen: BTreeSet::new(),
@@ -231,7 +234,8 @@ impl Draft {
         }
         networks::verify(&mut self);
         self.not_taken.sort_by(|a, b| a.place.cmp(&b.place));
-        Imported { site: self.site, not_taken: self.not_taken, places: self.places }
+        let Self { site, not_taken, columns, places, .. } = self;
+        Imported { site, not_taken, kinds: Vec::new(), columns, places }
     }
 
     fn add_bmc(&mut self, base: &str, name: &str, client: Client) {

@@ -9,6 +9,7 @@ mod dhcpd;
 mod dnsmasq;
 mod draft;
 mod facts;
+mod intake;
 mod inventories;
 mod kea;
 pub(crate) mod netbox;
@@ -25,7 +26,9 @@ use serde::Serialize;
 
 use crate::model::{InvalidCaption, Site};
 use crate::tree::Refusal;
+pub(crate) use columns::OFFERED;
 use draft::Draft;
+pub(crate) use intake::{Fault, HostTable, Intake, IntakeError};
 pub(crate) use recognise::Kind;
 
 /// A file that is given, or that another one includes.
@@ -207,6 +210,8 @@ pub(crate) enum Reason {
     Column { cells: usize },
     #[error("is in a column without a name")]
     UnnamedColumn,
+    #[error("only shows something: what it says here changes nothing")]
+    ShownColumn,
     #[error("stands above the head of the table")]
     AboveTable,
     #[error("names other files: give them as well")]
@@ -290,7 +295,11 @@ pub(crate) enum Question {
         listed(unsure),
         columns::KEYS
     )]
-    Columns { unsure: Vec<UnsureColumn> },
+    Columns {
+        unsure: Vec<UnsureColumn>,
+        /// All columns of the table.
+        columns: Vec<TableColumn>,
+    },
     #[error("\"{key}\" is not a key of --column: expected one of {}", columns::KEYS)]
     UnknownKey { key: String },
 }
@@ -300,6 +309,16 @@ pub(crate) enum Question {
 pub(crate) struct UnsureColumn {
     pub(crate) name: String,
     pub(crate) reason: String,
+}
+
+/// A column of a table, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    /// Its key of `--column`; none where nobody knows.
+    pub(crate) key: Option<String>,
+    /// Some of its cells.
+    pub(crate) samples: Vec<String>,
 }
 
 fn listed(unsure: &[UnsureColumn]) -> String {
@@ -312,6 +331,10 @@ fn listed(unsure: &[UnsureColumn]) -> String {
 pub(crate) struct Imported {
     pub(crate) site: Site,
     pub(crate) not_taken: Vec<NotTaken>,
+    /// What each file is.
+    pub(crate) kinds: Vec<(Arc<str>, Kind)>,
+    /// The columns of tables.
+    pub(crate) columns: Vec<TableColumn>,
     /// Where entries of the site come from, by their path, such as `hosts.n1`.
     places: BTreeMap<String, Place>,
 }
@@ -340,6 +363,7 @@ pub(crate) fn import(
 ) -> Result<Imported, ImportError> {
     let mut draft = Draft::new(choices.clone());
     let mut kinds: BTreeMap<Kind, Vec<&Source>> = BTreeMap::new();
+    let mut recognised = Vec::new();
     for file in files {
         let kind = match file.is_found && !file.name.ends_with(".csv") {
             true => Kind::of(&file.name, &file.text),
@@ -353,6 +377,7 @@ pub(crate) fn import(
             draft.report(&place, file.name.to_string(), Reason::Unrecognised);
             continue;
         };
+        recognised.push((file.name.clone(), kind));
         kinds.entry(kind).or_default().push(file);
     }
     for (kind, files) in kinds {
@@ -373,7 +398,7 @@ pub(crate) fn import(
         }
     }
     networks::finish(&mut draft);
-    Ok(draft.finish())
+    Ok(Imported { kinds: recognised, ..draft.finish() })
 }
 
 fn each(

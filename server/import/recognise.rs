@@ -36,6 +36,24 @@ impl Kind {
          systemd-networkd, NetworkManager, ifupdown or nmstate"
     }
 
+    /// What a file is called.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Dhcpd => "configuration of ISC dhcpd",
+            Self::Kea => "configuration of Kea",
+            Self::Dnsmasq => "configuration or hosts of dnsmasq",
+            Self::Table => "table",
+            Self::AnsibleIni | Self::AnsibleYaml => "inventory of Ansible",
+            Self::Warewulf => "nodes of Warewulf",
+            Self::Maas => "machines of MAAS",
+            Self::Network(Dialect::Netplan) => "network of a host, for netplan",
+            Self::Network(Dialect::Networkd) => "network of a host, for systemd-networkd",
+            Self::Network(Dialect::NetworkManager) => "network of a host, for NetworkManager",
+            Self::Network(Dialect::Ifupdown) => "network of a host, for ifupdown",
+            Self::Network(Dialect::Nmstate) => "network of a host, of nmstate",
+        }
+    }
+
     /// What a text is, if anything that is known.
     pub(crate) fn of(name: &str, text: &str) -> Option<Self> {
         let ends = [".network", ".netdev", ".link"];

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::columns::{self, Fact};
 use super::draft::{Client, Draft, HostValue, noun_name};
-use super::{ImportError, Place, Question, Reason, Source, UnsureColumn};
+use super::{ImportError, Place, Question, Reason, Source, TableColumn, UnsureColumn};
 use crate::model::{NicAddress, check_link_name};
 use shape::{Row, Table};
 
@@ -17,6 +17,7 @@ pub(super) fn read(draft: &mut Draft, files: &[&Source]) -> Result<(), ImportErr
     for file in files {
         let table = shape::read(draft, file)?;
         let columns = columns(draft, &table)?;
+        draft.columns.extend(described(&table, &columns));
         for (index, _) in columns.iter().enumerate().filter(|(_, one)| one.is_none()) {
             report_column(draft, &table, index);
         }
@@ -110,9 +111,41 @@ fn columns(draft: &Draft, table: &Table) -> Result<Vec<Option<Fact>>, ImportErro
         unsure.push(UnsureColumn { name: "NAME".into(), reason });
     }
     if !unsure.is_empty() {
-        return Err(question(table, Question::Columns { unsure }));
+        let columns = described(table, &found);
+        return Err(question(table, Question::Columns { unsure, columns }));
     }
     Ok(found)
+}
+
+/// How many cells of a column are shown.
+const SAMPLES: usize = 3;
+/// The longest of them, in characters.
+const SAMPLE_CHARACTERS: usize = 40;
+
+/// The columns of a table that have a name.
+fn described(table: &Table, facts: &[Option<Fact>]) -> Vec<TableColumn> {
+    let mut columns = Vec::new();
+    for (index, (name, fact)) in table.head.cells.iter().zip(facts).enumerate() {
+        if name.is_empty() {
+            continue;
+        }
+        let mut samples: Vec<String> = Vec::new();
+        for row in &table.rows {
+            let cell: String = row.cell(index).chars().take(SAMPLE_CHARACTERS).collect();
+            if !cell.is_empty() && !samples.contains(&cell) {
+                samples.push(cell);
+            }
+            if samples.len() == SAMPLES {
+                break;
+            }
+        }
+        columns.push(TableColumn {
+            name: name.clone(),
+            key: fact.as_ref().map(Fact::key),
+            samples,
+        });
+    }
+    columns
 }
 
 fn is_name(name: &str) -> bool {

@@ -17,7 +17,7 @@ use crate::network::{
     Consequences, Finding, Severity, Surroundings, check_site_within, consequences,
 };
 use crate::profile::ResolvedSite;
-use crate::site_file::{EditError, RowError};
+use crate::site_file::{EditError, LayError, RowError};
 
 /// Who wants to change what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -206,6 +206,15 @@ pub enum ChangeError {
     /// The database refused or is gone.
     #[error(transparent)]
     Inventory(#[from] Error),
+}
+
+impl From<LayError> for ChangeError {
+    fn from(error: LayError) -> Self {
+        match error {
+            LayError::Rows(rows) => Self::Rows(rows),
+            LayError::Entry(error) => Self::Value(error),
+        }
+    }
 }
 
 /// The names of the entries at these places.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::rows::RowError;
 use crate::model::{Host, Site, current_host_key};
 use crate::tree;
 
@@ -26,6 +27,37 @@ pub enum EditError {
     /// The entry as it is cannot be taken apart.
     #[error(transparent)]
     Unreadable(#[from] serde_json::Error),
+}
+
+impl EditError {
+    /// The path of the value that is wrong, such as `unit`; empty where the entry is.
+    pub(crate) fn path(&self) -> String {
+        match self {
+            Self::Value { path, .. } => path.clone(),
+            Self::Entry(refusal) => refusal.path(),
+            Self::Unreadable(_) => String::new(),
+        }
+    }
+
+    /// What is wrong, without the path.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Value { error, .. } => error.told(),
+            Self::Entry(refusal) => refusal.to_string(),
+            Self::Unreadable(error) => error.to_string(),
+        }
+    }
+}
+
+/// Why what was read does not go into a site.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LayError {
+    /// Rows of a table are not those of hosts.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Rows(Vec<RowError>),
+    /// Two values of an entry do not go together.
+    #[error(transparent)]
+    Entry(#[from] EditError),
 }
 
 /// Sets values in an entry of the site, each by its path, such as `nics.eth0`, and gives

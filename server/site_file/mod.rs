@@ -19,10 +19,10 @@ use crate::profile::{Fault, ResolvedSite};
 pub use crate::tree::Position;
 use crate::tree::{self, Key, Node, Refusal, Typing, unknown};
 pub use edit::EditError;
-pub(crate) use edit::lay_over;
+pub(crate) use edit::{LayError, lay_over};
 pub(crate) use edit::{set_host, set_values};
 pub use rows::{RowError, Rows, decode, render as render_rows};
-pub(crate) use rows::{UNCLOSED, unclosed_quote};
+pub(crate) use rows::{UNCLOSED, decode_any, unclosed_quote};
 
 /// One thing that is wrong with a site file.
 #[derive(Clone, Debug, PartialEq, Eq)]

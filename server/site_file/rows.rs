@@ -4,8 +4,9 @@
 //! `rented-from`, `rented-until`, `profile`, `image`, `boot-file`, `local-boot`, `protected`, `labels` (several
 //! in one cell), `next-server`, `dhcp`, `bmc.mac`, `bmc.address` (or `bmc_mac`, `bmc_ip`), `nics.LABEL` with
 //! `nics.LABEL.switch` and `nics.LABEL.port`, `addresses.LINK`, `reservations.SUBNET`,
-//! `parameters.NAME`, `match.KEY`, and `macs`: several MACs in one cell, which become eth0,
-//! eth1 and so on. An empty cell leaves what is.
+//! `parameters.NAME`, `match.KEY`, `notes`, and `macs`: several MACs in one cell, which become eth0,
+//! eth1 and so on. An empty cell leaves what is. The list of hosts that the UI gives as CSV has these
+//! columns, too, and some that only show something; it comes back in unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +15,8 @@ use serde_json::Value;
 
 use super::edit::set_host;
 use crate::model::{
-    Host, HostDhcp, HostMatch, SINGLE_VALUE_KEYS, Site, check_noun_name, current_host_key,
+    Host, HostDhcp, HostMatch, NicAddress, SINGLE_VALUE_KEYS, Site, check_noun_name,
+    current_host_key,
 };
 use crate::tree::unknown;
 
@@ -22,15 +24,27 @@ use crate::tree::unknown;
 const RARE: [&str; 5] = ["next-server", "dhcp", "bmc.mac", "bmc.address", "height"];
 const MAPS: [&str; 6] = ["nics", "addresses", "reservations", "parameters", "match", "bmc"];
 
+/// Columns of the UI's list of hosts that only show something, in a table that has the first two.
+const SHOWN: [&str; 5] = ["state", "cause", "addresses", "lease", "ports"];
+
 /// Rows that were read: which host each is about, and what it says of it.
 #[derive(Clone, Debug, Default)]
-pub struct Rows(Vec<Row>);
+pub struct Rows {
+    rows: Vec<Row>,
+    /// What each column is, and its name in the file.
+    columns: Vec<(Column, String)>,
+}
 
 #[derive(Clone, Debug)]
 struct Row {
     line: u64,
     host: String,
     values: Vec<(String, String)>,
+    /// Of the column with all MACs.
+    macs: Vec<String>,
+    /// Of the column with all labels.
+    labels: Vec<String>,
+    notes: Option<String>,
 }
 
 /// A row that cannot be taken, or a first row that names no columns.
@@ -38,13 +52,25 @@ struct Row {
 pub struct RowError {
     /// Its line in the file, counted from 1.
     pub line: u64,
+    /// The path in the host that is wrong, such as `unit`; empty where it is the row itself.
+    pub path: String,
     /// What is wrong with it and what would be right.
     pub message: String,
 }
 
+impl RowError {
+    /// An error of a whole row.
+    fn new(line: u64, message: impl Into<String>) -> Self {
+        Self { line, path: String::new(), message: message.into() }
+    }
+}
+
 impl fmt::Display for RowError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row {}: {}", self.line, self.message)
+        match self.path.as_str() {
+            "" => write!(f, "row {}: {}", self.line, self.message),
+            path => write!(f, "row {}: {path}: {}", self.line, self.message),
+        }
     }
 }
 
@@ -67,7 +93,7 @@ impl Rows {
             None => (separator(text), text),
         };
         if let Some(line) = unclosed_quote(text, separator) {
-            return Err(vec![RowError { line, message: UNCLOSED.to_owned() }]);
+            return Err(vec![RowError::new(line, UNCLOSED)]);
         }
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
@@ -76,6 +102,8 @@ impl Rows {
             .from_reader(text.as_bytes());
         let header = reader.headers().map_err(|error| vec![malformed(&error)])?.clone();
         let columns = columns(&header)?;
+        let names = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned());
+        let named = columns.iter().cloned().zip(names).collect();
         let (mut rows, mut errors) = (Vec::new(), Vec::new());
         let mut seen = BTreeMap::new();
         for record in reader.records() {
@@ -84,26 +112,32 @@ impl Rows {
                 Ok(Some(row)) => match seen.insert(row.host.clone(), row.line) {
                     Some(first) => {
                         let message = format!("host {} is in row {first} already", row.host);
-                        errors.push(RowError { line: row.line, message });
+                        errors.push(RowError::new(row.line, message));
                     }
                     None => rows.push(row),
                 },
                 Err(error) => errors.push(error),
             }
         }
-        if errors.is_empty() { Ok(Self(rows)) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { rows, columns: named }) } else { Err(errors) }
     }
 
     /// Adds the hosts to the site, or changes those that it has. Nothing is changed if a
     /// row is wrong.
     pub fn put_into(&self, site: &mut Site) -> Result<(), Vec<RowError>> {
         let (mut hosts, mut errors) = (Vec::new(), Vec::new());
-        for row in &self.0 {
-            match set_host(site.hosts.get(&row.host), &row.values) {
-                Ok(host) => hosts.push((row.host.clone(), host)),
-                Err(error) => {
-                    errors.push(RowError { line: row.line, message: error.to_string() });
+        for row in &self.rows {
+            let known = site.hosts.get(&row.host);
+            match set_host(known, &row.values_for(known)) {
+                Ok(mut host) => {
+                    row.note(&mut host);
+                    hosts.push((row.host.clone(), host));
                 }
+                Err(error) => errors.push(RowError {
+                    line: row.line,
+                    path: error.path(),
+                    message: error.message(),
+                }),
             }
         }
         if errors.is_empty() {
@@ -115,14 +149,131 @@ impl Rows {
 
     /// An error about a host, with the row that brought the host.
     pub fn error_about(&self, host: Option<&str>, message: String) -> Option<RowError> {
-        let row = self.0.iter().find(|row| Some(row.host.as_str()) == host)?;
-        Some(RowError { line: row.line, message })
+        let row = self.rows.iter().find(|row| Some(row.host.as_str()) == host)?;
+        Some(RowError::new(row.line, message))
     }
+
+    /// How many hosts there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The hosts that the rows are about.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|row| row.host.as_str())
+    }
+
+    /// The columns that only show something, as the file names them.
+    pub fn shown_columns(&self) -> impl Iterator<Item = &str> {
+        let is_shown = |(column, _): &&(Column, String)| *column == Column::Shown;
+        self.columns.iter().filter(is_shown).map(|(_, name)| name.as_str())
+    }
+
+    /// The column that a path in a host comes from, such as `unit`, as the file names it.
+    pub fn column_of(&self, path: &str) -> Option<&str> {
+        let covers = |column: &Column| match column {
+            Column::Path(own) => {
+                let begins = |a: &str, b: &str| {
+                    a.strip_prefix(b).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                };
+                begins(path, own) || begins(own, path)
+            }
+            Column::Macs => path.starts_with("nics."),
+            Column::Labels => path.starts_with("labels"),
+            Column::Notes => path == "notes",
+            Column::Host | Column::Shown | Column::Unnamed => false,
+        };
+        let found = self.columns.iter().filter(|(column, _)| covers(column));
+        let exact = |(column, _): &&(Column, String)| match column {
+            Column::Path(own) => own.len(),
+            _ => 0,
+        };
+        found.max_by_key(exact).map(|(_, name)| name.as_str())
+    }
+}
+
+impl Row {
+    /// The values that the row sets in a host. What a list of hosts shows of one, without the names of
+    /// its NICs, changes nothing where it is what the host has.
+    fn values_for(&self, host: Option<&Host>) -> Vec<(String, String)> {
+        let mut values = self.nics_for(host);
+        values.extend(self.values.iter().cloned());
+        let known = host.map(|host| words(&host.labels.join(" ")));
+        if known.as_ref() != Some(&self.labels) {
+            values.extend(self.label_value());
+        }
+        values
+    }
+
+    /// A text is what it says, also one that begins as YAML does; blanks around it are lost in a cell.
+    fn note(&self, host: &mut Host) {
+        let is_known = |text: &String| host.notes.as_ref().is_some_and(|it| it.trim() == text);
+        if let Some(text) = self.notes.as_ref().filter(|text| !is_known(text)) {
+            host.notes = Some(text.clone());
+        }
+    }
+
+    fn label_value(&self) -> Option<(String, String)> {
+        let text = || serde_json::json!(self.labels).to_string();
+        (!self.labels.is_empty()).then(|| ("labels".to_owned(), text()))
+    }
+
+    /// The NICs that the MACs are. Those of a host whose NICs have other names than eth0, eth1, ... keep
+    /// them: a new MAC is that of the NIC whose own is missing.
+    fn nics_for(&self, host: Option<&Host>) -> Vec<(String, String)> {
+        let path = |label: &str, mac: &String| (format!("nics.{label}"), mac.clone());
+        let given: Vec<Option<NicAddress>> = self.macs.iter().map(|mac| mac.parse().ok()).collect();
+        let known = host.map(|host| &host.nics).filter(|nics| !nics.is_empty());
+        let counted = |n: usize| format!("eth{n}");
+        let Some(known) = known else {
+            return self.macs.iter().enumerate().map(|(n, mac)| path(&counted(n), mac)).collect();
+        };
+        let has = |mac: Option<NicAddress>| known.values().any(|nic| Some(nic.address) == mac);
+        let is_same = given.len() == known.len()
+            && known.values().zip(&given).all(|(nic, mac)| Some(nic.address) == *mac);
+        if is_same {
+            return Vec::new();
+        }
+        let is_counted = known.keys().all(|label| (0..known.len()).any(|n| *label == counted(n)));
+        if is_counted {
+            return self.macs.iter().enumerate().map(|(n, mac)| path(&counted(n), mac)).collect();
+        }
+        let left = known.iter().filter(|(_, nic)| !given.contains(&Some(nic.address)));
+        let left = left.map(|(label, _)| label.clone());
+        let free = (0..).map(counted).filter(|label| !known.contains_key(label));
+        let mut labels = left.chain(free);
+        let new = self.macs.iter().zip(&given).filter(|(_, mac)| !has(**mac));
+        new.filter_map(|(mac, _)| Some(path(&labels.next()?, mac))).collect()
+    }
+}
+
+/// The labels of a cell.
+fn words(cell: &str) -> Vec<String> {
+    let separators = |c: char| c.is_whitespace() || matches!(c, ';' | ',');
+    cell.split(separators).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// A cell without the mark by which a spreadsheet takes it for text: the lists of the UI have it.
+fn unmarked(cell: &str) -> &str {
+    let is_marked = |rest: &&str| rest.starts_with(['=', '+', '@', '-']);
+    cell.strip_prefix('\'').filter(is_marked).unwrap_or(cell)
 }
 
 /// The path in a host that each column fills; the host's name has none.
 fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<RowError>> {
-    let found: Vec<_> = header.iter().map(Column::read).collect();
+    let has = |wanted: &str| header.iter().any(|name| Column::plain(name) == wanted);
+    // These two are nothing of a host's, and the list of the UI has both.
+    let is_list = has(SHOWN[0]) && has(SHOWN[1]);
+    let read = |name: &str| match is_list && SHOWN.contains(&Column::plain(name).as_str()) {
+        true => Ok(Column::Shown),
+        false => Column::read(name),
+    };
+    let found: Vec<_> = header.iter().map(read).collect();
     let unknown = found.iter().filter_map(|column| column.as_ref().err());
     let mut errors: Vec<String> = unknown.map(UnknownColumn::to_string).collect();
     let columns: Vec<Column> = found.into_iter().filter_map(Result::ok).collect();
@@ -130,14 +281,15 @@ fn columns(header: &csv::StringRecord) -> Result<Vec<Column>, Vec<RowError>> {
         errors.push("no column is named \"host\"".into());
     }
     for (index, column) in columns.iter().enumerate() {
-        if *column != Column::Unnamed && columns[..index].contains(column) {
+        let may_repeat = matches!(column, Column::Unnamed | Column::Shown);
+        if !may_repeat && columns[..index].contains(column) {
             errors.push(format!("column {} repeats an earlier column", index + 1));
         }
     }
     if errors.is_empty() {
         return Ok(columns);
     }
-    Err(errors.into_iter().map(|message| RowError { line: 1, message }).collect())
+    Err(errors.into_iter().map(|message| RowError::new(1, message)).collect())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +300,9 @@ enum Column {
     /// Several labels in one cell.
     Labels,
     Path(String),
+    Notes,
+    /// It only shows something.
+    Shown,
     /// Spreadsheets write columns that were in use once; they have no cells.
     Unnamed,
 }
@@ -214,7 +369,7 @@ pub fn decode(bytes: &[u8]) -> Result<String, RowError> {
             _ => 0xfffd,
         });
         let text: Result<String, _> = char::decode_utf16(units).collect();
-        text.map_err(|_| RowError { line: 1, message: "the file is broken UTF-16".into() })
+        text.map_err(|_| RowError::new(1, "the file is broken UTF-16"))
     };
     match bytes {
         [0xff, 0xfe, ..] => of_units(u16::from_le_bytes),
@@ -222,15 +377,25 @@ pub fn decode(bytes: &[u8]) -> Result<String, RowError> {
         _ => std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| {
             let before = &bytes[..error.valid_up_to()];
             let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-            let message = "not UTF-8 and not UTF-16: save the sheet as \"CSV UTF-8\"".into();
-            RowError { line, message }
+            RowError::new(line, "not UTF-8 and not UTF-16: save the sheet as \"CSV UTF-8\"")
         }),
     }
 }
 
+/// [`decode`], or Latin-1, as old spreadsheets and comments of old files are.
+///
+/// # Errors
+/// It has control characters: it is no text.
+pub(crate) fn decode_any(bytes: &[u8]) -> Result<String, RowError> {
+    let is_text = |byte: &u8| *byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t');
+    let latin1 = || bytes.iter().map(|byte| char::from(*byte)).collect();
+    decode(bytes).or_else(|error| if bytes.iter().all(is_text) { Ok(latin1()) } else { Err(error) })
+}
+
 /// The columns of the mappings of a host, for people.
-const MAP_COLUMNS: [&str; 7] = [
+const MAP_COLUMNS: [&str; 8] = [
     "labels",
+    "notes",
     "macs",
     "nics.LABEL",
     "addresses.LINK",
@@ -240,10 +405,14 @@ const MAP_COLUMNS: [&str; 7] = [
 ];
 
 impl Column {
+    /// A name as it is looked up. Spreadsheets put a byte order mark before the first one.
+    fn plain(name: &str) -> String {
+        name.trim_start_matches('\u{feff}').to_ascii_lowercase().replace(['_', ' '], "-")
+    }
+
     fn read(name: &str) -> Result<Self, UnknownColumn> {
-        // Spreadsheets put a byte order mark before the first name.
+        let lower = Self::plain(name);
         let name = name.trim_start_matches('\u{feff}');
-        let lower = name.to_ascii_lowercase().replace(['_', ' '], "-");
         match lower.as_str() {
             "" => return Ok(Self::Unnamed),
             "host" | "name" | "hostname" | "host-name" | "server" | "server-name" | "fqdn" => {
@@ -259,6 +428,7 @@ impl Column {
             "rack-name" | "cabinet" => return Ok(Self::Path("rack".into())),
             "customer" => return Ok(Self::Path("tenant".into())),
             "uuid" => return Ok(Self::Path("match.uuid".into())),
+            "notes" => return Ok(Self::Notes),
             "next-server" | "dhcp" | "height" => return Ok(Self::Path(lower)),
             "bmc" => return Ok(Self::Path("bmc.mac".into())),
             of_bmc if of_bmc.split_once('-').is_some_and(|(bmc, _)| BMC_NAMES.contains(&bmc)) => {
@@ -290,7 +460,7 @@ impl Column {
 /// One row; none for one whose cells are all empty.
 fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Option<Row>, RowError> {
     let line = record.position().map_or(0, csv::Position::line);
-    let refuse = |message: String| Err(RowError { line, message });
+    let refuse = |message: String| Err(RowError::new(line, message));
     let filled = record.iter().enumerate().filter(|(_, cell)| !cell.is_empty());
     let used = filled.last().map_or(0, |(last, _)| last + 1);
     if used == 0 {
@@ -301,28 +471,27 @@ fn row(columns: &[Column], record: &csv::StringRecord) -> Result<Option<Row>, Ro
         let (len, expected) = (record.len(), columns.len());
         return refuse(format!("{len} cells, where the first row names {expected} columns"));
     }
-    let mut row = Row { line, host: String::new(), values: Vec::new() };
+    let (host, values, macs, labels, notes) = Default::default();
+    let mut row = Row { line, host, values, macs, labels, notes };
     for (column, cell) in columns.iter().zip(record).filter(|(_, cell)| !cell.is_empty()) {
+        let cell = unmarked(cell);
         match column {
+            Column::Shown => {}
             Column::Host => row.host = cell.to_owned(),
             // Spreadsheets write TRUE.
             Column::Path(path) if path == "protected" => {
                 row.values.push((path.clone(), cell.to_lowercase()));
             }
             Column::Path(path) => row.values.push((path.clone(), cell.to_owned())),
-            Column::Labels => {
-                let separators = |c: char| c.is_whitespace() || matches!(c, ';' | ',');
-                let labels: Vec<&str> =
-                    cell.split(separators).filter(|label| !label.is_empty()).collect();
-                row.values.push(("labels".to_owned(), serde_json::json!(labels).to_string()));
-            }
+            Column::Labels => row.labels = words(cell),
+            Column::Notes => row.notes = Some(cell.to_owned()),
             Column::Unnamed => {
                 return refuse(format!("\"{cell}\" is in a column without a name"));
             }
             Column::Macs => {
                 let separators = |c: char| c.is_whitespace() || matches!(c, ';' | ',' | '/');
-                let macs = cell.split(separators).filter(|mac| !mac.is_empty()).enumerate();
-                row.values.extend(macs.map(|(n, mac)| (format!("nics.eth{n}"), mac.to_owned())));
+                let macs = cell.split(separators).filter(|mac| !mac.is_empty());
+                row.macs = macs.map(str::to_owned).collect();
             }
         }
     }
@@ -355,8 +524,7 @@ pub(crate) fn unclosed_quote(text: &str, separator: u8) -> Option<u64> {
 }
 
 fn malformed(error: &csv::Error) -> RowError {
-    let line = error.position().map_or(1, csv::Position::line);
-    RowError { line, message: error.to_string() }
+    RowError::new(error.position().map_or(1, csv::Position::line), error.to_string())
 }
 
 /// Every host of the site as a row; reading them again changes nothing.
@@ -462,7 +630,7 @@ mod tests {
             "\nhost|macs\nn1|52:54:00:aa:00:01\n",
         ] {
             let rows = Rows::parse(text).unwrap();
-            assert_eq!((rows.0[0].host.as_str(), rows.0[0].line), ("n1", 3), "{text}");
+            assert_eq!((rows.rows[0].host.as_str(), rows.rows[0].line), ("n1", 3), "{text}");
         }
     }
 
@@ -612,12 +780,54 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_the_ui_comes_back_in_unchanged() {
+        let mut site = imported(
+            "host,rack,nics.ens1f1,nics.ens1f0,labels,notes\n\
+             a,r1,02:00:5e:00:00:01,02:00:5e:00:00:02,gpu new,\"[loud], it's\"\n\
+             b,r1,,,,\n",
+        )
+        .unwrap();
+        let before = site.clone();
+        let list = "name,rack,unit,state,cause,addresses,serial,macs,labels,lease,ports,notes\n\
+                    a,r1,,up,,10.0.0.1 10.0.0.2,,02:00:5e:00:00:01 02:00:5e:00:00:02,\"gpu, new\",,leaf1 swp1,\"[loud], it's\"\n\
+                    b,r1,,waiting,'-,,,,,,,\n";
+        let rows = Rows::parse(list).unwrap();
+        rows.put_into(&mut site).unwrap();
+        assert_eq!(site, before);
+        let shown: Vec<&str> = rows.shown_columns().collect();
+        assert_eq!(shown, ["state", "cause", "addresses", "lease", "ports"]);
+        // One changed MAC keeps the name of its NIC; a mark of spreadsheets is no part of a text.
+        let list = list.replace("00:00:02", "00:00:03").replace(",waiting", ",up");
+        let list = list.replace("b,r1,,up,'-,,,,,,,", "b,r2,,up,,,,,,,,'-- loud");
+        Rows::parse(&list).unwrap().put_into(&mut site).unwrap();
+        assert_eq!(site.hosts["a"].nics["ens1f0"].to_string(), "02:00:5e:00:00:03");
+        assert_eq!(site.hosts["a"].nics.len(), 2);
+        let b = &site.hosts["b"];
+        assert_eq!((b.rack.as_deref(), b.notes.as_deref()), (Some("r2"), Some("-- loud")));
+        // Elsewhere such names say too little.
+        let errors = imported("name,state\na,up\n").unwrap_err();
+        assert!(errors[0].contains("unknown column \"state\""), "{errors:?}");
+    }
+
+    #[test]
+    fn an_error_has_the_column_as_the_file_names_it() {
+        let rows = Rows::parse("Server Name,U,iDRAC IP,MACs\na,x,10.9.0.1,\nb,1,y,5\n").unwrap();
+        let errors = rows.put_into(&mut Site::default()).unwrap_err();
+        let found =
+            |error: &RowError| (error.line, rows.column_of(&error.path).unwrap_or("").to_owned());
+        assert_eq!(errors.iter().map(found).collect::<Vec<_>>()[0], (2, "U".to_owned()));
+        assert_eq!(rows.column_of("nics.eth0.mac"), Some("MACs"));
+        assert_eq!(rows.column_of("bmc.address"), Some("iDRAC IP"));
+        assert_eq!(rows.column_of("profile"), None);
+    }
+
+    #[test]
     fn every_bad_row_is_named_and_nothing_is_done() {
         let cases: [(&str, &[&str]); 6] = [
             ("", &["row 1: no column is named \"host\""]),
             (
                 "host,colour\na,red\n",
-                &["row 1: unknown column \"colour\"; expected one of 25, \
+                &["row 1: unknown column \"colour\"; expected one of 26, \
                         such as host, rack, unit, index, serial, tenant, rented-from, rented-until"],
             ),
             (

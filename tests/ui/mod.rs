@@ -12,6 +12,7 @@ mod entry_forms;
 mod events;
 mod forms;
 mod images;
+mod import;
 mod install;
 mod journey;
 mod logins;

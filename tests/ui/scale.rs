@@ -105,6 +105,7 @@ async fn pages_can_be_read(racks: u32, hosts: &str) {
     for path in [
         "/hosts?page=40&rack=r010&rack=r009",
         "/hosts",
+        "/import",
         "/hosts/r007-n12",
         "/hosts/r007-n12/edit",
         "/edit-hosts?which=all&query=",

@@ -9,7 +9,7 @@ use reqwest::header::{HOST, LOCATION};
 
 use super::server::{PASSWORD, Server, set_cookies};
 
-const PAGES: [&str; 31] = [
+const PAGES: [&str; 32] = [
     "/install-hosts?host=r1-n01&host=%3Cscript%3E&task=%3Cscript%3E",
     "/hosts/r1-n01/install",
     "/hosts",
@@ -29,6 +29,7 @@ const PAGES: [&str; 31] = [
     "/racks",
     "/racks/r1",
     "/edit-hosts?host=r1-n01&host=%3Cscript%3E",
+    "/import",
     "/access",
     "/leases",
     "/discovered",
@@ -42,7 +43,8 @@ const PAGES: [&str; 31] = [
     "/live/hosts/r1-n01",
     "/live/racks/r1",
 ];
-const FORMS: [&str; 15] = [
+const FORMS: [&str; 16] = [
+    "/import/x",
     "/install-hosts",
     "/hosts/r1-n01/install",
     "/logout",

@@ -13,7 +13,7 @@ use crate::import::{Choices, Imported, Include, Library, NotTaken, Source, Unope
 use crate::inventory::ChangeError;
 use crate::model::Site;
 use crate::network::{Finding, Severity};
-use crate::site_file::{decode, lay_over, render};
+use crate::site_file::{decode_any, lay_over, render};
 
 /// Included files, where they are on this computer: by their own path, else beside the file that
 /// includes them, as in a copy of the old server's directory.
@@ -44,15 +44,8 @@ fn unopened(error: impl std::error::Error) -> Unopened {
 
 fn source(path: &Path) -> Result<Source, Unopened> {
     let bytes = std::fs::read(path).map_err(unopened)?;
-    let text = decode(&bytes).or_else(|error| latin1(&bytes).ok_or(error)).map_err(unopened)?;
+    let text = decode_any(&bytes).map_err(unopened)?;
     Ok(Source::new(&path.display().to_string(), text))
-}
-
-/// The text of a file in Latin-1, as old spreadsheets and comments of old files are; none if it has
-/// control characters.
-pub(super) fn latin1(bytes: &[u8]) -> Option<String> {
-    let is_text = |byte: &u8| *byte >= 0x20 || matches!(byte, b'\n' | b'\r' | b'\t');
-    bytes.iter().all(is_text).then(|| bytes.iter().map(|byte| char::from(*byte)).collect())
 }
 
 /// The files in a directory and those below it, as in a copy of a host's `/etc`.
@@ -102,7 +95,7 @@ pub(super) async fn run(
     if let Some(path) = output {
         std::fs::write(path, &text)?;
     }
-    report(&imported);
+    report(&imported.not_taken);
     if arguments.apply || arguments.dry_run {
         return apply(context, arguments, &imported).await;
     }
@@ -112,7 +105,7 @@ pub(super) async fn run(
     let findings = [review.errors.as_slice(), review.warnings.as_slice()].concat();
     if !context.json {
         for finding in &findings {
-            eprintln!("{}: {}", finding.severity.label(), placed(&imported, finding));
+            eprintln!("{}: {}", finding.severity.label(), imported.placed(finding));
         }
         summary(&imported, &findings);
     }
@@ -141,28 +134,20 @@ async fn apply(
     });
     match outcome.await {
         Ok(committed) => {
-            let shown = |finding: &Finding| placed(imported, finding);
+            let shown = |finding: &Finding| imported.placed(finding);
             print_outcome_with(context, committed, arguments.dry_run, shown).await
         }
         Err(ChangeError::Refused(findings)) => {
-            let errors: Vec<String> = findings.iter().map(|one| placed(imported, one)).collect();
+            let errors: Vec<String> = findings.iter().map(|one| imported.placed(one)).collect();
             refuse_for(context, &errors, &findings)
         }
         Err(error) => refuse_change(context, error),
     }
 }
 
-/// A finding with the line that the entry comes from.
-fn placed(imported: &Imported, finding: &Finding) -> String {
-    match imported.place(&finding.path()) {
-        Some(place) => format!("{place}: {finding}"),
-        None => finding.to_string(),
-    }
-}
-
 /// The report, by line.
-fn report(imported: &Imported) {
-    imported.not_taken.iter().for_each(|one| eprintln!("not taken over: {one}"));
+pub(super) fn report(all: &[NotTaken]) {
+    all.iter().for_each(|one| eprintln!("not taken over: {one}"));
 }
 
 fn summary(imported: &Imported, findings: &[Finding]) {

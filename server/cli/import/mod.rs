@@ -14,11 +14,10 @@ use clap::Args;
 use crate::cli::apply::read_bytes;
 use crate::cli::context::{Context, change, operator};
 use crate::cli::outcome::{print_outcome, refuse, refuse_change, refuse_for};
-use crate::import::{Kind, Source};
+use crate::import::{HostTable, Source};
 use crate::inventory::ChangeError;
 use crate::leases::foreign_file::LeaseFile;
-use crate::network::Finding;
-use crate::site_file::{RowError, Rows, decode};
+use crate::site_file::decode_any;
 
 /// `rackstrap import`.
 #[derive(Debug, Args)]
@@ -79,64 +78,48 @@ impl Import {
                 continue;
             }
             let (name, bytes) = read_bytes(path)?;
-            match decode(&bytes) {
+            match decode_any(&bytes) {
                 Ok(text) => sources.push(Source::new(&name, text)),
-                Err(error) => match foreign::latin1(&bytes) {
-                    Some(text) => sources.push(Source::new(&name, text)),
-                    None => return refuse(&context, &located(&name, &[error])),
-                },
+                Err(error) => return refuse(&context, &[format!("{name}: {error}")]),
             }
         }
-        let is_foreign = |source: &Source| Kind::of(&source.name, &source.text).is_some();
-        let [one] = sources.as_slice() else {
-            return foreign::run(&context, &self, sources).await;
-        };
-        let (name, text) = (one.name.to_string(), one.text.clone());
-        if let Some(writer) = LeaseFile::writer(&text) {
-            return leases::import(&context, &name, &text, writer, self.dry_run).await;
+        if let [one] = sources.as_slice()
+            && let Some(writer) = LeaseFile::writer(&one.text)
+        {
+            let name = one.name.to_string();
+            return leases::import(&context, &name, &one.text, writer, self.dry_run).await;
         }
-        if is_foreign(one) {
-            return foreign::run(&context, &self, sources).await;
-        }
-        let rows = match Rows::parse(&text) {
-            Ok(rows) => rows,
-            Err(errors) if is_foreign_table(one, &errors) => {
-                return foreign::run(&context, &self, sources).await;
-            }
-            Err(errors) => return refuse(&context, &located(&name, &errors)),
-        };
-        let inventory = context.inventory_for(self.dry_run).await?;
-        let (who, summary) = (operator(), format!("import {name}"));
-        let outcome = inventory.change_site(change(&who, &summary, self.dry_run), |site| {
-            rows.put_into(site).map_err(ChangeError::Rows)
-        });
-        match outcome.await {
-            Ok(committed) => print_outcome(&context, committed, self.dry_run).await,
-            Err(ChangeError::Rows(errors)) => refuse(&context, &located(&name, &errors)),
-            Err(ChangeError::Refused(findings)) => {
-                let errors: Vec<_> = findings.iter().map(|f| place(&name, &rows, f)).collect();
-                refuse_for(&context, &errors, &findings)
-            }
-            Err(error) => refuse_change(&context, error),
+        match HostTable::of(&sources) {
+            Some(Ok(table)) => hosts(&context, &self, &table).await,
+            Some(Err(errors)) => refuse(&context, &errors.texts()),
+            None => foreign::run(&context, &self, sources).await,
         }
     }
 }
 
-/// Whether a table is to become a site file: its columns, and not its rows, are other than ours.
-fn is_foreign_table(source: &Source, errors: &[RowError]) -> bool {
-    let is_of_head = errors.iter().all(|error| error.line == 1);
-    let is_table = Kind::or_table(&source.name, &source.text) == Some(Kind::Table);
-    is_table && is_of_head
-}
-
-fn located(file: &str, errors: &[RowError]) -> Vec<String> {
-    errors.iter().map(|error| format!("{file}: {error}")).collect()
-}
-
-/// A finding with the row of its host, or with its path in the site.
-fn place(file: &str, rows: &Rows, finding: &Finding) -> String {
-    match rows.error_about(finding.host(), finding.to_string()) {
-        Some(error) => format!("{file}: {error}"),
-        None => finding.to_string(),
+/// Adds or changes the hosts of a table.
+async fn hosts(
+    context: &Context,
+    arguments: &Import,
+    table: &HostTable,
+) -> anyhow::Result<ExitCode> {
+    let HostTable { file, rows } = table;
+    let inventory = context.inventory_for(arguments.dry_run).await?;
+    let (who, summary) = (operator(), format!("import {file}"));
+    let outcome = inventory.change_site(change(&who, &summary, arguments.dry_run), |site| {
+        rows.put_into(site).map_err(ChangeError::Rows)
+    });
+    foreign::report(&table.not_taken());
+    match outcome.await {
+        Ok(committed) => print_outcome(context, committed, arguments.dry_run).await,
+        Err(ChangeError::Rows(errors)) => {
+            let errors: Vec<_> = errors.iter().map(|error| format!("{file}: {error}")).collect();
+            refuse(context, &errors)
+        }
+        Err(ChangeError::Refused(findings)) => {
+            let errors: Vec<_> = findings.iter().map(|one| table.placed(one)).collect();
+            refuse_for(context, &errors, &findings)
+        }
+        Err(error) => refuse_change(context, error),
     }
 }

@@ -67,6 +67,9 @@ pub(crate) enum Error {
     Database(#[from] inventory::Error),
     /// The session could not be read or written.
     #[error("cannot store the session; see the log of the server")]
+    /// What was kept for a while is not there any more.
+    #[error("{0}")]
+    Gone(String),
     Session(#[from] tower_sessions::session::Error),
     /// A bug.
     #[error("internal error; see the log of the server")]
@@ -115,6 +118,7 @@ impl Error {
     }
 }
 
+            Self::Gone(_) => StatusCode::GONE,
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {

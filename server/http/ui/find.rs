@@ -15,7 +15,7 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::model::natural;
-use crate::model::{Noun, NounKind, NounVisitor, Site, visit_nouns};
+use crate::model::{Noun, NounKind, NounVisitor, Role, Site, visit_nouns};
 
 /// How many of a kind are shown.
 const MOST: usize = 8;
@@ -68,7 +68,9 @@ fn pages(frame: &Frame, text: &str) -> Vec<Found> {
     let page = |label: String, path: &str| Found { kind: "page", label, href: format!("/{path}") };
     let others = sections().filter(|section| frame.shows(section.path));
     let others = others.map(|section| page(section.label(), section.path));
-    let all = std::iter::once(page("Fleet".into(), "")).chain(others);
+    // It is no entry of the menu, and what somebody looks for who begins.
+    let import = (frame.role >= Role::Operator).then(|| page("Import".into(), "import"));
+    let all = std::iter::once(page("Fleet".into(), "")).chain(others).chain(import);
     all.filter(|page| page.label.to_lowercase().starts_with(&text)).collect()
 }
 

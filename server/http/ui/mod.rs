@@ -38,6 +38,8 @@ mod host_timeline;
 mod hosts;
 mod image_upload;
 mod images;
+mod import_drafts;
+mod import_files;
 mod keys;
 mod last_change;
 mod leases;
@@ -230,6 +232,15 @@ fn pages(kind: NounKind) -> Guarded {
             .route("/edit-hosts", EDIT, get(bulk::form).post(bulk::take))
             .route("/install-hosts", EDIT, get(bulk_install::ask).post(bulk_install::take))
             .route("/hosts/{name}", VIEW, get(host::show))
+            .route(
+                "/import",
+                EDIT,
+                get(import_files::form)
+                    .post(import_files::take)
+                    .layer(DefaultBodyLimit::max(import_files::MOST_SENT)),
+            )
+            .route("/import/{id}", EDIT, get(import_files::show).post(import_files::answer))
+            .route("/import/{id}/report.txt", PREPARE, get(import_files::report))
             .route("/hosts/{name}/boots", VIEW, get(host_boots::show))
             .route("/hosts/{name}/edit", EDIT, get(host_edit::form).post(host_edit::save))
             .route("/hosts/{name}/install", EDIT, get(host_install::ask).post(host_install::take))

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::{Moment, moment};
 use super::host_row::Board;
+use super::import_drafts::ImportDrafts;
 use super::live::HostUpdate;
 use super::oidc::Provider;
 use super::password_queue::PasswordQueue;
@@ -42,6 +43,8 @@ pub(crate) struct Ui {
     pub facts_turn: Arc<tokio::sync::Mutex<()>>,
     /// The OpenID Connect provider.
     pub provider: Arc<Provider>,
+    /// Files that are reviewed before they are taken in.
+    pub imports: Arc<ImportDrafts>,
     throttle: Arc<Mutex<Throttle>>,
     code_throttle: Arc<Mutex<Throttle>>,
     provider_throttle: Arc<Mutex<Throttle>>,
@@ -53,7 +56,7 @@ impl Ui {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         let (passwords, throttle, code_throttle, provider_throttle) = Default::default();
         let (board, hosts, revision) = Default::default();
-        let (facts, facts_turn, provider) = Default::default();
+        let (facts, facts_turn, provider, imports) = Default::default();
         Self {
             app,
             progress,
@@ -65,6 +68,7 @@ impl Ui {
             facts,
             facts_turn,
             provider,
+            imports,
             throttle,
             code_throttle,
             provider_throttle,
