@@ -261,7 +261,9 @@ async fn render_shows_what_is_otherwise_than_before_and_than_on_the_host() {
         let dir = desk.dir.path().join("network");
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(dir.join("90-own.network"), "[Match]\n").unwrap();
-        let difference = desk.good("render r1-n01 --diff network");
+        let output = desk.run("render r1-n01 --diff network", "");
+        assert_eq!(output.status.code(), Some(1), "it means something else");
+        let difference = String::from_utf8(output.stdout).unwrap();
         assert!(
             difference.contains("--- a/90-own.network\n+++ b/90-own.network\n"),
             "{difference}"

@@ -68,6 +68,7 @@ fn four_hundred_hosts_are_one_profile_and_mean_the_same() {
     let said = String::from_utf8(compared.stdout).unwrap();
     println!("400 hosts compared in {:?}", begin.elapsed());
     assert_eq!(said, "400 of 400 hosts agree\n", "{}", String::from_utf8_lossy(&compared.stderr));
+    assert_eq!(compared.status.code(), Some(0));
 
     // One address and one parameter otherwise; comments and order are no difference.
     let file = path.join("hosts/n007/etc/netplan/50-cloud-init.yaml");
@@ -76,6 +77,7 @@ fn four_hundred_hosts_are_one_profile_and_mean_the_same() {
     fs::write(&file, format!("# ours\n{changed}")).unwrap();
     let compared = rackstrap(path, &["render", "--format", "netplan", "--diff", "hosts"]);
     let said = String::from_utf8(compared.stdout).unwrap();
+    assert_eq!(compared.status.code(), Some(1));
     for line in [
         "n007:",
         "+ bond0: lacp-rate fast",
@@ -86,6 +88,11 @@ fn four_hundred_hosts_are_one_profile_and_mean_the_same() {
         assert!(said.lines().any(|one| one == line), "{line}: {said}");
     }
     let beside = rackstrap(path, &["render", "n001", "--diff", "n002"]);
+    assert_eq!(beside.status.code(), Some(1));
+    let same = rackstrap(path, &["render", "n001", "--diff", "n001"]);
+    assert_eq!((same.status.code(), same.stdout.is_empty()), (Some(0), true));
+    let files = ["render", "n007", "--format", "netplan", "--diff", "hosts/n007"];
+    assert_eq!(rackstrap(path, &files).status.code(), Some(1));
     let said = String::from_utf8(beside.stdout).unwrap();
     assert!(
         said.contains("- vlan120: address 10.60.1.12/16\n+ vlan120: address 10.60.1.11/16"),

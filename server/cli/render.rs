@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, status};
 use crate::cli::host::name_of;
 use crate::cli::import::read_directory;
 use crate::cli::microcloud::{self, Members};
@@ -35,7 +35,8 @@ pub(crate) struct Render {
     format: String,
     /// Show what the network means otherwise than the files in this directory, such as a copy of the
     /// host's /etc/systemd/network or /etc/netplan, or than the network of another host: links, addresses,
-    /// routes and rules. Without a host the directory has one directory for each host, by its name
+    /// routes and rules. Without a host the directory has one directory for each host, by its name. The exit
+    /// code is 1 where something is meant otherwise
     #[arg(long, value_name = "DIR|HOST", conflicts_with = "since")]
     diff: Option<String>,
     /// Show every value of the host's profile and where it is set, instead of files
@@ -120,10 +121,17 @@ impl Render {
         if meant.as_ref().is_some_and(Vec::is_empty) {
             difference.clear();
         }
+        let agrees = match (&self.diff, &meant) {
+            // Revisions are compared to be read.
+            (None, _) => true,
+            (Some(_), Some(meant)) => meant.is_empty(),
+            // Where the meaning of a format is not read, its files decide.
+            (Some(_), None) => difference.is_empty(),
+        };
         let value = json!({"meaning": meant, "difference": difference});
         let lines: String = meant.iter().flatten().map(|one| format!("{one}\n")).collect();
         context.print(&value, || lines + &difference)?;
-        Ok(ExitCode::SUCCESS)
+        Ok(status(agrees))
     }
 }
 
@@ -177,7 +185,7 @@ fn fleet(
         found.iter().map(of_host).collect::<String>()
             + &format!("{same} of {compared} hosts agree\n")
     })?;
-    Ok(ExitCode::SUCCESS)
+    Ok(status(found.is_empty()))
 }
 
 /// Compares the networks of two hosts of the inventory.
@@ -195,7 +203,7 @@ fn beside(
         Meaning::of(&layout(site, other)).differences(&Meaning::of(&layout(site, name)));
     let lines: String = differences.iter().map(|one| format!("{one}\n")).collect();
     context.print(&json!({"meaning": differences}), || lines)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(status(differences.is_empty()))
 }
 
 /// Prints the recipe of a host.
