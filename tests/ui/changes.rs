@@ -2,6 +2,8 @@
 
 use reqwest::header::LOCATION;
 
+use super::browser::Browser;
+use super::journey::log_in;
 use super::server::{Server, Visitor, encode, fields};
 
 /// Fetches an entry's form and sends it with a replacement in its text.
@@ -52,7 +54,10 @@ async fn a_review_tells_what_would_change_and_saving_does_it() {
 
     let answer = resend(&operator, fields(&html), ("", ""), "save").await;
     assert_eq!(answer.status(), 303, "{}", answer.text().await.unwrap());
-    assert_eq!(answer.headers()[LOCATION], "/revisions/2");
+    assert_eq!(answer.headers()[LOCATION], "/subnets/internal");
+    let html = operator.page("/subnets/internal").await;
+    let notice = "Saved as revision 2. <a href=\"/revisions/2\">See what changed</a>";
+    assert!(html.contains(notice), "{html}");
     assert_eq!(server.app.inventory.snapshot().site.subnets["internal"].vlan, Some(501));
 }
 
@@ -120,16 +125,56 @@ async fn a_change_that_was_overtaken_is_told() {
     assert_eq!(vlan(), Some(501));
 
     // The same subnet: neither what was reviewed nor what was only opened is saved over it.
-    for old in [opened, reviewed] {
+    for old in [opened.clone(), reviewed] {
         let answer = resend(&operator, old, ("", ""), "save").await;
-        assert_eq!(answer.status(), 422);
+        assert_eq!(answer.status(), 200);
         let html = answer.text().await.unwrap();
-        assert!(html.contains("subnet internal changed since you opened this form"), "{html}");
-        assert!(html.contains("last changed by ada at") && html.contains("revision 3"), "{html}");
-        let again = resend(&operator, fields(&html), ("", ""), "review").await;
-        assert_eq!(again.status(), 200);
+        for words in [
+            "subnet internal was changed since you opened this form, by ada at",
+            "revision 3: vlan: 500 -&#62; 501. That is kept.",
+            "No changes",
+        ] {
+            assert!(html.contains(words), "{words} is not in {html}");
+        }
     }
     assert_eq!(server.app.inventory.snapshot().revision, 3);
+    // Another value goes together with it; it is reviewed before it is saved.
+    let answer = resend(&operator, opened.clone(), ("mtu: 9000", "mtu: 1500"), "save").await;
+    let html = answer.text().await.unwrap();
+    assert!(html.contains("mtu: 9000 -&#62; 1500") && html.contains("That is kept"), "{html}");
+    let answer = resend(&operator, fields(&html), ("", ""), "save").await;
+    assert_eq!(answer.status(), 303);
+    let subnet = server.app.inventory.snapshot().site.subnets["internal"].clone();
+    assert_eq!((subnet.vlan, subnet.mtu), (Some(501), Some(1500)));
+    // The same value, in the text and in the form: both are shown, and mine is kept if I say so.
+    let mut form = fields(&operator.page("/change?noun=subnets&name=internal&view=fields").await);
+    for (name, value) in &mut form {
+        match name.as_str() {
+            "key.vlan" => "502".clone_into(value),
+            // As whoever opened the form at revision 1.
+            "was" | "seen" => {
+                let (_, old) = opened.iter().find(|(other, _)| other == name).unwrap();
+                value.clone_from(old);
+            }
+            "key.mtu" => "9000".clone_into(value),
+            _ => {}
+        }
+    }
+    for (form, label) in [(opened, "vlan: was 500"), (form, ">VLAN</a>: was 500")] {
+        let answer = resend(&operator, form, ("vlan: 500", "vlan: 502"), "review").await;
+        assert_eq!(answer.status(), 422);
+        let html = answer.text().await.unwrap();
+        assert!(html.contains(label), "{label}: {html}");
+        let said = "; you entered 502. Review again to keep yours.";
+        assert!(html.contains("; now 501 (ada at ") && html.contains(said), "{html}");
+        let again = resend(&operator, fields(&html), ("", ""), "review").await;
+        assert_eq!(again.status(), 200);
+        let html = again.text().await.unwrap();
+        assert!(html.contains("vlan: 501 -&#62; 502") && !html.contains("mtu: 9000"), "{html}");
+        // Back to the form, with what was typed.
+        let form = resend(&operator, fields(&html), ("", ""), "more").await.text().await.unwrap();
+        assert!(form.contains("502") && !form.contains("Changes to save"), "{form}");
+    }
 }
 
 #[tokio::test]
@@ -162,4 +207,30 @@ async fn a_revision_is_reverted_unless_it_was_overtaken() {
     assert_eq!(answer.headers()[LOCATION], "/revisions/4");
     assert_eq!(server.app.inventory.snapshot().site.hosts["r1-n01"].unit, Some(9));
     assert!(operator.page("/revisions/4").await.contains("Reverted revision 3 in revision 4."));
+}
+
+/// "Back" after a review shows what was typed: the browser may keep the form of a change.
+#[tokio::test(flavor = "multi_thread")]
+async fn back_from_a_review_shows_what_was_typed() {
+    let server = Server::start().await;
+    let browser = Browser::start().await;
+    log_in(&browser, &server).await;
+    browser.client.goto(&format!("{}/change?noun=subnets&view=fields", server.url)).await.unwrap();
+    browser.fill("#entry-name", "storage").await;
+    browser.fill("#cidr", "10.20.0.0/24").await;
+    browser.click(".head .first").await;
+    browser.wait_for_text("#review", "Changes to save").await;
+    browser.screenshot("review-back").await;
+    browser.client.back().await.unwrap();
+    browser.wait_for_text("h1", "New subnet").await;
+    let name = browser.find("#entry-name").await.prop("value").await.unwrap();
+    assert_eq!(name.as_deref(), Some("storage"));
+    // By the button, too.
+    browser.click(".head .first").await;
+    browser.wait_for_text("#review", "Changes to save").await;
+    browser.click(".head button[value=more]").await;
+    browser.wait_for_text(".head .first", "Review").await;
+    let cidr = browser.find("#cidr").await.prop("value").await.unwrap();
+    assert_eq!(cidr.as_deref(), Some("10.20.0.0/24"));
+    browser.close().await;
 }

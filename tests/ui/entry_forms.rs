@@ -46,7 +46,7 @@ async fn a_subnet_is_edited_by_its_fields() {
     form.push(("do".into(), "save".into()));
     let answer = operator.post("/change", encode(&form)).await;
     assert_eq!(answer.status(), 303);
-    assert_eq!(answer.headers()[LOCATION], "/revisions/2");
+    assert_eq!(answer.headers()[LOCATION], "/subnets/internal");
     let subnet = server.app.inventory.snapshot().site.subnets["internal"].clone();
     assert_eq!((subnet.vlan, subnet.rapid_commit), (Some(501), true));
     assert_eq!(subnet.notes.as_deref(), Some("patched: \"twice\"\n# really"));
@@ -156,5 +156,26 @@ async fn every_entry_that_has_a_form_is_unchanged_by_it() {
         let form = fields(&operator.page(&format!("/change?noun={link}&view=fields")).await);
         let (status, html) = send(&operator, form, "review").await;
         assert!(status == 200 && html.contains("No changes"), "{link}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_says_everything_that_is_wrong_at_once() {
+    let server = Server::start().await;
+    let operator = server.operator().await;
+    let mut form = fields(&operator.page("/change?noun=subnets&view=fields").await);
+    set(&mut form, "entry-name", "wrong");
+    set(&mut form, "key.cidr", "10.0.0.0/33");
+    set(&mut form, "key.vlan", "x");
+    set(&mut form, "key.gateway", "10.0.0");
+    set(&mut form, "key.ranges.from", "10.0.0.x");
+    set(&mut form, "key.ranges.to", "10.0.0.9");
+    set(&mut form, "key.ranges.for", "dhcp");
+    let (status, html) = send(&operator, form, "review").await;
+    assert_eq!(status, 422, "{html}");
+    for key in ["cidr", "vlan", "gateway", "ranges"] {
+        let field = format!("aria-invalid=\"true\" aria-describedby=\"{key}-wrong\"");
+        assert!(html.contains(&field), "{key}: {html}");
+        assert!(html.contains(&format!("id=\"{key}-wrong\"")), "{key}: {html}");
     }
 }

@@ -128,7 +128,8 @@ async fn a_browser_uploads_files_and_shows_an_image() {
     browser.wait_for_text("main", "kernel: store/").await;
     browser.screenshot("add-image-review").await;
     browser.click("button[value=save]").await;
-    browser.wait_for_text("h1", "Revision").await;
+    browser.wait_for_text(".notice", "Saved as revision").await;
+    browser.wait_for_text("h1", "debian").await;
     browser.client.goto(&format!("{}/images/debian", server.url)).await.unwrap();
     browser.wait_for_text("main", "6.12.117-amd64").await;
     browser.screenshot("image").await;

@@ -210,7 +210,9 @@ async fn review(browser: &Browser, server: &Server) {
     browser.screenshot("review").await;
     browser.click(".head .first").await;
     browser.wait_for_text(".notice", "Saved as revision 3.").await;
+    browser.wait_for_text("h1", "internal").await;
     // Taken back: one click only asks.
+    browser.click(".notice a[href='/revisions/3']").await;
     browser.click("a[href='/revisions/3/revert']").await;
     browser.wait_for_text("h1", "Revert revision 3?").await;
     browser.wait_for_text("#review", "Changes to save").await;

@@ -94,7 +94,7 @@ async fn without_script_each_step_is_a_form_and_errors_stand_at_their_fields() {
         .await;
     assert_eq!(
         (answer.status().as_u16(), answer.headers()[LOCATION].to_str().unwrap()),
-        (303, "/revisions/2")
+        (303, "/profiles/built")
     );
     assert_built(&server, "built");
 
@@ -128,7 +128,7 @@ async fn a_bond_with_a_vlan_and_a_bridge_is_built_by_mouse() {
     browser.click(".head button[value=review]").await;
     browser.wait_for_text("#review", "Changes to save").await;
     browser.click(".head button[value=save]").await;
-    browser.wait_for_text("h1", "evision 2").await;
+    browser.wait_for_text(".notice", "Saved as revision 2.").await;
     browser.close().await;
     assert_built(&server, "built");
 }
@@ -166,7 +166,7 @@ async fn a_bond_with_a_vlan_and_a_bridge_is_built_by_keyboard() {
     browser.wait_for_text("#review", "Changes to save").await;
     reach(&browser, ".head button[value=save]").await;
     press(&browser, ENTER).await;
-    browser.wait_for_text("h1", "evision 2").await;
+    browser.wait_for_text(".notice", "Saved as revision 2.").await;
     browser.close().await;
     assert_built(&server, "built");
 }

@@ -194,7 +194,7 @@ pub(crate) async fn end_sessions(
         sent.operator.leave().await?;
         return Ok(Redirect::to("/login"));
     }
-    sent.operator.notify("Ended the session.".into()).await?;
+    sent.operator.notify("Ended the session.".to_owned()).await?;
     Ok(Redirect::to("/access"))
 }
 
@@ -294,7 +294,7 @@ pub(crate) async fn set_password(
                 let account = database.find_account(user).await?;
                 sent.operator.keep(account.map(|it| it.password_mark).unwrap_or_default()).await?;
                 let said = "Password changed. Your other sessions have ended.";
-                sent.operator.notify(said.into()).await?;
+                sent.operator.notify(said.to_owned()).await?;
                 return Ok(Redirect::to("/access").into_response());
             }
             Err(AccountError::Inventory(error)) => return Err(error.into()),

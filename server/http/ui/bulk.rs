@@ -301,6 +301,10 @@ pub(crate) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
     if let Some(query) = &bulk.query {
         bulk.hosts = matching(&ui, query).await?;
     }
+    if sent.fields.text("do") == "form" {
+        bulk.reviewed.clear();
+        return page(&ui, &sent.operator, bulk, Messages::default(), None).await;
+    }
     let is_reviewed = !bulk.reviewed.is_empty() && bulk.reviewed == bulk.digest();
     let mut save = sent.fields.text("do") == "save" && is_reviewed;
     let mut form_errors = Messages::default();

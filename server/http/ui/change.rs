@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -25,8 +25,15 @@ use super::session::Operator;
 use super::stack;
 use super::state::Ui;
 use crate::inventory::ChangeError;
-use crate::model::{Input, Noun, NounKind, NounVisitor, Site, merge, some_names, visit_nouns};
+use crate::model::{
+    Input, MergeConflict, Merged, Noun, NounKind, NounVisitor, Site, diff, merge, merge_changes,
+    some_names, visit_nouns,
+};
+use crate::profile::ResolvedSite;
 use crate::site_file::{self, SiteFileError};
+
+/// What names have is not encoded in a path, to be read there.
+const IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 
 /// Which entry the change begins with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,6 +141,60 @@ struct Draft {
     reviewed: String,
     /// The [`Touched::digest`] of the entries that it touches, as they were.
     seen: String,
+    /// A site with the entry alone, as the form began with it; empty for a new one.
+    was: String,
+    /// What others have changed of the entry since, which is kept.
+    notes: Vec<String>,
+}
+
+/// What a form says, together with what others have changed of its entry since.
+struct Together {
+    merged: Merged<Site>,
+    /// The entry as it is now.
+    theirs: Site,
+    /// The values that others have changed.
+    changed: Vec<String>,
+}
+
+impl Together {
+    /// None where the form is about more than the entry that it began with, or the entry is gone.
+    fn of(draft: &Draft, part: &Site, site: &Site) -> Option<Self> {
+        let base: Site = serde_json::from_str(&draft.was).ok().filter(|_| !draft.remove)?;
+        let theirs = draft.entry.alone(site)?;
+        let mut names = ChangedNames::default();
+        visit_nouns(&mut NamesOf { site: part, names: &mut names });
+        let is_its_own = |(kind, name): &(NounKind, String)| {
+            draft.entry.kind() == Some(*kind) && draft.entry.name == *name
+        };
+        if !names.0.iter().all(is_its_own) {
+            return None;
+        }
+        let merged = merge_changes(&base, part, &theirs)?;
+        let differences = diff(&base, &theirs);
+        let fields = differences.iter().flat_map(|difference| &difference.fields);
+        let changed = fields.map(ToString::to_string).collect();
+        Some(Self { merged, theirs, changed })
+    }
+
+    /// The values that both changed, each at its key.
+    fn conflicts(&self, last: &LastChange) -> FormErrors {
+        let mut form_errors = FormErrors::default();
+        for MergeConflict { path, base, mine, theirs } in &self.merged.conflicts {
+            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+            // The section and the name are those of the form.
+            let within = path.get(2..).unwrap_or_default();
+            let what =
+                if within.len() > 1 { format!("{}: ", within.join(".")) } else { String::new() };
+            let text = format!(
+                "{what}was {}; now {} ({last}); you entered {}. Review again to keep yours.",
+                text(base),
+                text(theirs),
+                text(mine)
+            );
+            form_errors.add(within.first().map_or("", String::as_str), text);
+        }
+        form_errors
+    }
 }
 
 /// The entries that a text has, and the one that it begins with.
@@ -169,6 +230,17 @@ impl Touched {
         hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// The page of the entry, where it is one; else that of the revision.
+    fn page(&self, is_removed: bool, revision: i64) -> String {
+        match self.entries.as_slice() {
+            [(kind, _)] if is_removed => format!("/{}", kind.section()),
+            [(kind, name)] => {
+                format!("/{}/{}", kind.section(), utf8_percent_encode(name, IN_PATHS))
+            }
+            _ => format!("/revisions/{revision}"),
+        }
+    }
+
     /// The entries as an operator calls them: `subnet internal`.
     fn names(&self) -> Vec<String> {
         self.entries.iter().map(|(kind, name)| format!("{} {name}", kind.label())).collect()
@@ -196,6 +268,25 @@ impl Draft {
         let built = self.builder.as_ref().filter(|built| built.is_new).map(|built| &built.name);
         let name = of_form.or(built)?.clone();
         Some(Entry { noun: self.entry.noun.clone(), name })
+    }
+
+    /// The form with what others have changed filled in.
+    fn put_in(&mut self, together: &Together, site: &ResolvedSite) {
+        let (merged, was) = (&together.merged.entry, json(&together.theirs));
+        (self.was, self.reviewed) = (was, String::new());
+        self.text = site_file::render(merged);
+        if let (Some(kind), true) = (self.entry.kind(), self.fields.is_some()) {
+            let form = entry_form(kind, &self.entry.name, Some(merged));
+            self.text = form.write().text;
+            self.fields = Some(form);
+        }
+        if let Some(drawn) = &self.builder
+            && let Ok(Some(mut builder)) = Builder::of_text(&self.text, site)
+        {
+            builder.selected.clone_from(&drawn.selected);
+            self.text = builder.text();
+            self.builder = Some(builder);
+        }
     }
 
     fn digest(&self) -> String {
@@ -383,6 +474,20 @@ impl Refusal {
     }
 }
 
+/// Errors of fields for a page that has none.
+fn placed(form_errors: &FormErrors) -> Vec<String> {
+    let one = |(place, text): (&str, &str)| match text.starts_with(place) {
+        true => text.to_owned(),
+        false => format!("{place}: {text}"),
+    };
+    form_errors.iter().map(one).collect()
+}
+
+fn json(site: &Site) -> String {
+    // Every model type serialises.
+    serde_json::to_string(site).unwrap_or_default()
+}
+
 fn said(texts: Vec<String>) -> FormErrors {
     let mut form_errors = FormErrors::default();
     texts.into_iter().for_each(|text| form_errors.add("", text));
@@ -412,11 +517,21 @@ pub(super) async fn form(
     });
     let text = builder.as_ref().map_or(text, Builder::text);
     let (base, reviewed, seen) = (snapshot.revision, String::new(), String::new());
-    let mut draft = Draft { entry, text, fields, builder, remove: false, base, reviewed, seen };
+    let was = alone.map(|alone| json(&alone)).unwrap_or_default();
+    let (remove, notes) = Default::default();
+    let mut draft =
+        Draft { entry, text, fields, builder, remove, base, reviewed, seen, was, notes };
     if !draft.entry.name.is_empty() {
         draft.seen = Touched::of(&draft, &Site::default()).digest(&snapshot.site);
     }
-    page(&ui, &operator, draft, None, None).await
+    let is_image = draft.entry.kind() == Some(NounKind::Image);
+    let mut response = page(&ui, &operator, draft, None, None).await?;
+    if is_image {
+        // The values of its recipe may be the hashes of passwords: nobody keeps them.
+        let caching = HeaderValue::from_static("no-store");
+        response.headers_mut().insert(header::CACHE_CONTROL, caching);
+    }
+    Ok(response)
 }
 
 /// The form of the entry that a site has alone, or an empty one.
@@ -439,8 +554,8 @@ pub(super) async fn reviewed(
     let name = if is_known.alone(&snapshot.site).is_some() { name } else { "" };
     let entry = Entry { noun: kind.section().to_owned(), name: name.to_owned() };
     let (base, reviewed) = (snapshot.revision, String::new());
-    let (fields, builder, seen) = (None, None, String::new());
-    let draft = Draft { entry, text, fields, builder, remove: false, base, reviewed, seen };
+    let (fields, builder, remove, seen, was, notes) = Default::default();
+    let draft = Draft { entry, text, fields, builder, remove, base, reviewed, seen, was, notes };
     go_on(ui, operator, draft, false).await
 }
 
@@ -476,6 +591,8 @@ pub(super) async fn take(State(ui): State<Ui>, sent: CheckedForm) -> Result<Resp
         base: sent.fields.text("base").parse().unwrap_or_default(),
         reviewed: text("reviewed"),
         seen: text("seen"),
+        was: text("was"),
+        notes: Vec::new(),
     };
     match sent.fields.text("do") {
         "text" => {
@@ -551,9 +668,9 @@ async fn go_on(
     ui: &Ui,
     operator: &Operator,
     mut draft: Draft,
-    save: bool,
+    mut save: bool,
 ) -> Result<Response, Error> {
-    let part = match read(&draft) {
+    let mut part = match read(&draft) {
         Ok(part) => part,
         Err(refusal) => return page(ui, operator, draft, Some(refusal), None).await,
     };
@@ -563,7 +680,32 @@ async fn go_on(
     let checked = if draft.reviewed.is_empty() { &alone } else { &touched };
     let site = ui.app.inventory.snapshot().site.clone();
     let is_overtaken = !draft.seen.is_empty() && checked.digest(&site) != draft.seen;
-    if is_overtaken && (save || draft.reviewed.is_empty()) {
+    let together = (is_overtaken && (save || draft.reviewed.is_empty()))
+        .then(|| Together::of(&draft, &part, &site))
+        .flatten();
+    if let Some(together) = together {
+        let Entry { noun, name } = &draft.entry;
+        let kind = NounKind::of_section(noun).unwrap_or(NounKind::Host);
+        let last = LastChange::find(ui, kind, name).await?;
+        let conflicts = together.conflicts(&last);
+        let what = format!("{} {name}", kind.label());
+        draft.put_in(&together, &site);
+        draft.seen = alone.digest(&site);
+        if !conflicts.is_empty() {
+            let refusal = match draft.fields {
+                Some(_) => Refusal::Fields(conflicts),
+                None => Refusal::Said(placed(&conflicts)),
+            };
+            return page(ui, operator, draft, Some(refusal), None).await;
+        }
+        // Nobody saves unseen what others have changed.
+        save = false;
+        draft.notes = vec![format!(
+            "{what} was changed since you opened this form, by {last}: {}. That is kept.",
+            some_names(&together.changed)
+        )];
+        part = together.merged.entry;
+    } else if is_overtaken && (save || draft.reviewed.is_empty()) {
         let names = checked.names();
         let mut texts = Vec::new();
         for (kind, name) in checked.entries.iter().take(3) {
@@ -601,8 +743,8 @@ async fn go_on(
     };
     match propose(ui, proposal, edit).await? {
         ProposalResult::Saved(saved) => {
-            operator.notify(saved.said()).await?;
-            Ok(Redirect::to(&format!("/revisions/{}", saved.revision)).into_response())
+            operator.notify(saved.notice()).await?;
+            Ok(Redirect::to(&touched.page(draft.remove, saved.revision)).into_response())
         }
         ProposalResult::Reviewed(review) => {
             draft.reviewed = draft.digest();
@@ -628,7 +770,11 @@ fn read(draft: &Draft) -> Result<Site, Refusal> {
     if !own.is_empty() {
         return Err(Refusal::Fields(own));
     }
-    site_file::parse(&draft.text, "the text").map_err(Refusal::Text)
+    let read = site_file::parse(&draft.text, "the text");
+    read.map_err(|errors| match &draft.fields {
+        Some(form) => Refusal::Fields(form.all_errors(&errors)),
+        None => Refusal::Text(errors),
+    })
 }
 
 async fn page(

@@ -347,15 +347,62 @@ impl EntryForm {
         form_errors
     }
 
+    /// What is wrong with every field, where a reader stops at the first: what it has found is left out,
+    /// and the rest is read again.
+    pub(super) fn all_errors(&self, first: &[SiteFileError]) -> FormErrors {
+        let mut form_errors = FormErrors::default();
+        let mut dropped: Vec<String> = Vec::new();
+        let mut written = self.write();
+        let mut errors = first.to_vec();
+        loop {
+            let mut found = Vec::new();
+            for error in &errors {
+                let place = written.place(error).to_owned();
+                if !dropped.contains(&place) && (dropped.is_empty() || place != "entry-name") {
+                    form_errors.add(place.as_str(), &*error.message);
+                    found.push(place);
+                }
+            }
+            if found.is_empty() || found.iter().all(|place| place == "entry-name") {
+                return form_errors;
+            }
+            dropped.extend(found);
+            written = self.write_without(&dropped);
+            errors = match site_file::parse(&written.text, "") {
+                Ok(_) => return form_errors,
+                Err(errors) => errors,
+            };
+        }
+    }
+
     /// The entry as a site file.
     pub(super) fn write(&self) -> Written {
+        self.write_without(&[])
+    }
+
+    /// The same, without some of its keys. In place of one that must be there stands a value that is
+    /// right.
+    fn write_without(&self, dropped: &[String]) -> Written {
+        let stand_in = |field: &FormField| {
+            let key = field.field.key.as_str();
+            let value = match &field.field.input {
+                Input::Choice(words) => words.first()?.0.as_str(),
+                _ if key == "cidr" => "0.0.0.0/0",
+                _ => return None,
+            };
+            field.field.required.then(|| format!("    {key}: {value}\n"))
+        };
+        let of_field = |field: &FormField| match dropped.contains(&field.field.key) {
+            true => stand_in(field),
+            false => field.write(),
+        };
         let (section, name) = (self.kind.section(), Value::from(self.name.as_str()));
         let mut text = format!("{section}:\n  {name}:");
         let mut lines = vec![(2, "entry-name".to_owned())];
         let written: Vec<_> = self
             .fields
             .iter()
-            .filter_map(|field| Some((&field.field.key, field.write()?)))
+            .filter_map(|field| Some((&field.field.key, of_field(field)?)))
             .collect();
         text.push_str(if written.is_empty() { " {}\n" } else { "\n" });
         for (key, value) in written {

@@ -21,7 +21,7 @@ use super::proposal::{
     ChangePreview, EditStep, Proposal, ProposalResult, SavedChange, propose, review,
 };
 use super::query::UrlQuery;
-use super::session::Operator;
+use super::session::{Notice, Operator};
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError};
 use crate::model::{Host, LocalBoot, Location, MergeConflict, Merged, Noun, Site, merge_changes};
@@ -211,7 +211,7 @@ pub(super) async fn save(
 async fn take(ui: &Ui, sent: CheckedForm, was: &str) -> Result<Response, Error> {
     let form = HostForm::read(&sent.fields, was);
     let wanted = sent.fields.text("do");
-    if wanted == "show" {
+    if matches!(wanted, "show" | "form") {
         return page(ui, &sent.operator, form, FormErrors::default()).await;
     }
     answer(ui, &sent.operator, form, wanted == "review").await
@@ -261,7 +261,7 @@ struct Proposed<'a> {
 #[expect(clippy::large_enum_variant)]
 enum FormResult {
     /// It is saved: the notice.
-    Saved(String),
+    Saved(Notice),
     /// It is reviewed: what it would change, and the [`digest`] of the host.
     Reviewed { review: ChangePreview, digest: String },
     /// The change is refused.
@@ -291,8 +291,10 @@ async fn commit(
         Ok(done) if dry_run => {
             Ok(FormResult::Reviewed { review: review(done).await, digest: digest(&sent) })
         }
-        Ok(done) if done.differences.is_empty() => Ok(FormResult::Saved("Nothing changed.".into())),
-        Ok(done) => Ok(FormResult::Saved(SavedChange::of(&done).said())),
+        Ok(done) if done.differences.is_empty() => {
+            Ok(FormResult::Saved(Notice::from("Nothing changed.".to_owned())))
+        }
+        Ok(done) => Ok(FormResult::Saved(SavedChange::of(&done).notice())),
         Err(ChangeError::FormOutdated { .. }) => overtaken(ui, form, name, sent).await,
         Err(error) => Ok(FormResult::Refused(form_errors_of(error, form)?)),
     }

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use super::clock::zone_name;
 use super::error::Error;
+use super::session::Notice;
 use super::theme::Theme;
 use crate::model::{Limits, NounKind, OutsideLimits, Role, limits_text};
 
@@ -73,7 +74,7 @@ pub(crate) struct Frame {
     /// The colours that the browser has chosen.
     pub theme: Theme,
     /// Result of the last action, shown once.
-    pub notice: Option<String>,
+    pub notice: Option<Notice>,
 }
 
 impl Frame {

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use super::overview::{Messages, Overview, Places, counted};
-use super::session::Operator;
+use super::session::{Notice, Operator};
 use super::state::Ui;
 use crate::inventory::{Change, ChangeError, Committed};
 use crate::model::Site;
@@ -60,6 +60,11 @@ pub(crate) struct SavedChange {
 impl SavedChange {
     pub(crate) fn of(done: &Committed) -> Self {
         Self { revision: done.revision, warnings: done.warnings.len() }
+    }
+
+    /// [`said`](Self::said), with a link to what changed.
+    pub(crate) fn notice(self) -> Notice {
+        Notice { text: self.said(), revision: Some(self.revision) }
     }
 
     /// What the next page says of it: who did not review it has not seen the warnings.

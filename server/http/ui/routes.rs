@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
+use axum::http::{HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::MethodRouter;
@@ -12,6 +13,10 @@ use super::state::Ui;
 use crate::http::api::without_hashes;
 use crate::lifecycle::audit::AuditAction;
 use crate::model::Role;
+
+/// The form of a change may be kept by the browser that has it, and by nobody between: "Back" after its
+/// review shows what was typed. All other pages are kept by nobody.
+const FORM_CACHING: &str = "private, no-cache";
 
 /// The roles that the methods of a route need; none for a method that it does not have.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +115,7 @@ async fn check(needs: Needs, request: Request, next: Next) -> Result<Response, E
     let is_safe = request.method().is_safe();
     // A method that is not in the table is nobody's.
     let Needs { is_shared, .. } = needs;
+    let is_form = needs.get == Some(Role::Operator) && needs.post == Some(Role::Operator);
     let Some(needs) = (if is_safe { needs.get } else { needs.post }) else {
         return Err(Error::Internal(format!("{} has no role", request.uri().path())));
     };
@@ -123,7 +129,11 @@ async fn check(needs: Needs, request: Request, next: Next) -> Result<Response, E
             ui.app.inventory.check_shared(author, limits, "page", path).await?;
         }
         let may_change = operator.role >= Role::Operator;
-        let response = next.run(request).await;
+        let mut response = next.run(request).await;
+        if is_form && is_safe && response.status().is_success() {
+            let caching = response.headers_mut().entry(header::CACHE_CONTROL);
+            caching.or_insert(HeaderValue::from_static(FORM_CACHING));
+        }
         return Ok(if may_change { response } else { without_hashes(response).await });
     }
     let action = AuditAction::Forbidden { path: path.to_owned(), needs };

@@ -201,7 +201,7 @@ async fn remove(ui: &Ui, sent: &CheckedForm) -> Result<Response, Error> {
         let action = AuditAction::SecondFactorRemoved { user };
         ui.app.inventory.audit(sent.operator.author(), action).await;
         let text = "Removed the second factor: a login asks for your password only.";
-        sent.operator.notify(text.into()).await?;
+        sent.operator.notify(text.to_owned()).await?;
     }
     Ok(Redirect::to("/access").into_response())
 }

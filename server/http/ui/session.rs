@@ -34,6 +34,20 @@ const HALF_LOGIN_MS: i64 = 10 * 60 * 1000;
 /// would cost a commit each.
 const RENEW_MS: i64 = 10 * 60 * 1000;
 
+/// What the next page says of the last action.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Notice {
+    pub text: String,
+    /// The revision that it made, where the page is not that of the revision.
+    pub revision: Option<i64>,
+}
+
+impl From<String> for Notice {
+    fn from(text: String) -> Self {
+        Self { text, revision: None }
+    }
+}
+
 /// What a session knows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Login {
@@ -84,15 +98,20 @@ impl Operator {
 
     /// The frame of a page, with the pending notice, which is then removed.
     pub(crate) async fn frame(&self, section: &'static str) -> Result<Frame, Error> {
-        let notice = self.session.remove(NOTICE).await?;
+        let notice = self.session.remove_value(NOTICE).await?;
+        // One of an older server was a text.
+        let notice = notice.and_then(|value| match value {
+            serde_json::Value::String(text) => Some(Notice::from(text)),
+            value => serde_json::from_value(value).ok(),
+        });
         let (user, role, csrf) = (self.name.clone(), self.role, self.csrf.clone());
         let (limits, outside) = (self.limits.clone(), None);
         Ok(Frame { section, user, role, limits, outside, csrf, theme: self.theme, notice })
     }
 
     /// Sets the notice of the next page.
-    pub(crate) async fn notify(&self, sentence: String) -> Result<(), Error> {
-        Ok(self.session.insert(NOTICE, sentence).await?)
+    pub(crate) async fn notify(&self, notice: impl Into<Notice>) -> Result<(), Error> {
+        Ok(self.session.insert(NOTICE, notice.into()).await?)
     }
 
     /// Keeps this session after its user's password was changed, which ends all others.
