@@ -6,12 +6,16 @@ use std::fmt::Write as _;
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use tower_sessions::cookie::{Cookie, SameSite};
 
 use super::clock::{Moment, span};
 use super::error::Error;
+use super::form::CheckedForm;
 use super::host_query::urgency;
 use super::host_row::{Board, StateCell};
+use super::login::cookie_of;
 use super::overview::{counted, thousands};
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -22,9 +26,11 @@ use crate::leases::fill::{Level, Usage};
 use crate::lifecycle::HostState;
 use crate::lifecycle::roll_out::RollOutState;
 use crate::model::natural;
-use crate::model::{RangeUse, Site};
+use crate::model::{RangeUse, Role, Site};
 use crate::network::ConfigState;
 
+/// That somebody does not want to see the steps any more.
+const STEPS_COOKIE: &str = "rackstrap-steps";
 /// Hosts of a cause that are named.
 const NAMED: usize = 4;
 /// Causes, and hosts that are booting, that are shown.
@@ -140,6 +146,8 @@ struct FleetPage {
     revision: i64,
     changes: Vec<ChangeRow>,
     steps: Vec<SetupStep>,
+    /// Whether the steps are shown beside hosts that are there already.
+    goes_on: bool,
     interfaces: String,
 }
 
@@ -159,6 +167,7 @@ impl FleetPage {
 pub(super) async fn show(
     State(ui): State<Ui>,
     operator: Operator,
+    headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
     let facts = SiteFacts::read(&ui, false).await?;
     let board = Board::read(&ui).await?;
@@ -184,7 +193,11 @@ pub(super) async fn show(
         since: since(&board, name, now_ms),
     });
     let config = ui.app.config.now();
+    let steps = steps(site, &config.interfaces);
+    let is_wanted = cookie_of(&headers, STEPS_COOKIE).is_empty() && operator.role >= Role::Operator;
+    let is_open = steps.iter().any(|step| !step.is_done);
     Ok(Page(FleetPage {
+        goes_on: is_open && is_wanted && !site.hosts.is_empty(),
         frame: operator.frame("").await?,
         as_of: ui.moment(now_ms),
         hosts: site.hosts.len(),
@@ -202,9 +215,23 @@ pub(super) async fn show(
         errors: facts.error_count(),
         warnings: facts.warning_count(),
         changes: changes(&ui, &ui.app.inventory).await?,
-        steps: steps(site, &config.interfaces),
+        steps,
         interfaces: config.interfaces.join(", "),
     }))
+}
+
+/// `POST /steps/dismiss`: the list of steps is not shown in this browser any more.
+pub(super) async fn dismiss_steps(_: CheckedForm) -> Result<Response, Error> {
+    let cookie = Cookie::build((STEPS_COOKIE, "dismissed"))
+        .path("/")
+        .http_only(true)
+        .same_site(SameSite::Strict)
+        .max_age(time::Duration::days(400))
+        .build()
+        .to_string();
+    let cookie = HeaderValue::from_str(&cookie);
+    let cookie = cookie.map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
 }
 
 fn counts(site: &Site, board: &Board) -> Vec<Count> {
@@ -389,7 +416,11 @@ fn steps(site: &Site, interfaces: &[String]) -> Vec<SetupStep> {
             title: "The first host",
             text: "Power a machine on in the provisioning network and adopt it, or type its MACs."
                 .to_owned(),
-            links: vec![link("/discovered", "Discovered clients"), link("/add-host", "Add a host")],
+            links: vec![
+                link("/discovered", "Discovered clients"),
+                link("/add-host", "Add a host"),
+                link("/import", "Import a table"),
+            ],
         },
     ]
 }

@@ -157,6 +157,7 @@ fn guarded() -> Guarded {
     Guarded::default()
         .route("/", VIEW, get(fleet::show))
         .route("/logout", OWN, post(login::leave))
+        .route("/steps/dismiss", OWN, post(fleet::dismiss_steps))
         .merge(nouns())
         .route("/find", VIEW, get(find::show))
         .route("/formats", VIEW, get(formats::show))
