@@ -81,7 +81,7 @@ pub use postgres_tls::{AuthorityFileError, TlsParameterError};
 pub use primary::Postgres;
 pub use revisions::{Revision, RevisionPageQuery};
 pub use roll_out::HostConfig;
-pub use roll_outs::{RollOut, RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
+pub use roll_outs::{LeftOut, RollOut, RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
 pub use second_factor::{CodeCheck, Enrolment, SecondFactor, SecondFactorError};
 pub(crate) use sessions::shown_id;
 pub use sessions::{SessionStore, UserSession};

@@ -87,7 +87,24 @@ pub struct RollOutPlan {
     pub apply_at: ApplyAt,
     /// How many of the hosts have asked whether to apply.
     pub asking: usize,
+    /// The hosts that have never asked.
+    pub silent: Vec<String>,
+    /// The hosts that take no part, and why.
+    pub left_out: BTreeMap<LeftOut, Vec<String>>,
     wanted: BTreeMap<String, Fingerprint>,
+}
+
+/// Why a host takes no part in a roll-out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftOut {
+    /// Its network cannot be rendered.
+    Refused,
+    /// It has neither reported what it runs nor asked whether to apply.
+    Unheard,
+    /// It has no profile, and so no network from here.
+    NoProfile,
+    /// It runs what the inventory has.
+    Current,
 }
 
 impl RollOutPlan {
@@ -412,6 +429,18 @@ impl Inventory {
             .iter()
             .filter_map(|(name, _)| Some(((*name).to_owned(), wanted_files(&snapshot, name)?)))
             .collect();
+        let mut left_out: BTreeMap<LeftOut, Vec<String>> = BTreeMap::new();
+        for (name, host) in &site.hosts {
+            let why = match states.get(name) {
+                _ if wanted.contains_key(name) => continue,
+                _ if host.profile.is_none() => LeftOut::NoProfile,
+                Some(ConfigState::Current) => LeftOut::Current,
+                _ if needs_it(name) => LeftOut::Refused,
+                _ => LeftOut::Unheard,
+            };
+            left_out.entry(why).or_default().push(name.clone());
+        }
+        left_out.values_mut().for_each(|names| names.sort_by(|a, b| natural(a, b)));
         // What cannot be rendered is on no host: Checks says why.
         hosts.retain(|(name, _)| wanted.contains_key(*name));
         // As people count: r2 before r10.
@@ -442,8 +471,11 @@ impl Inventory {
         if waves.len() > MOST_WAVES + 2 {
             return Err(RollOutError::TooManyWaves(waves.len()));
         }
-        let asking = hosts.iter().filter(|(name, _)| followers.contains_key(*name)).count();
-        Ok(RollOutPlan { revision: snapshot.revision, waves, apply_at, asking, wanted })
+        let is_silent = |name: &&str| !followers.contains_key(*name);
+        let names = hosts.iter().map(|(name, _)| *name);
+        let silent: Vec<String> = names.filter(is_silent).map(str::to_owned).collect();
+        let (revision, asking) = (snapshot.revision, hosts.len() - silent.len());
+        Ok(RollOutPlan { revision, waves, apply_at, asking, silent, left_out, wanted })
     }
 
     /// Begins a roll-out; the first wave is open then.

@@ -47,9 +47,27 @@ async fn each_turn_of_a_roll_out_is_reviewed() {
     let html = operator.page(start).await;
     assert!(
         html.contains("<th scope=\"row\">r1-n02</th>")
-            && html.contains("Roll out revision 1 to 2 hosts?"),
+            && html.contains("Roll out revision 1 to 2 hosts?")
+            && !html.contains("Hosts that take no part"),
         "{html}"
     );
+    // Who takes no part is named, with the reason; a host of it that never asks, too.
+    let html_of_one = {
+        let change =
+            rackstrap::inventory::Change { who: "ada", summary: "one more", ..Default::default() };
+        let inventory = &server.app.inventory;
+        let added = inventory.change_site(change, |site| {
+            let host: rackstrap::model::Host =
+                serde_json::from_value(serde_json::json!({"rack": "r1", "unit": 9})).unwrap();
+            site.hosts.insert("r1-n09".into(), host);
+            Ok(())
+        });
+        added.await.unwrap();
+        operator.page(start).await
+    };
+    for words in ["Hosts that take no part", "<strong>1 host</strong>: no profile", "r1-n09"] {
+        assert!(html_of_one.contains(words), "{words} is not in {html_of_one}");
+    }
     // Whoever reviewed other hosts or files is asked again.
     let answer = operator.fill_in(start, &[("digest", "00")]).await;
     assert_eq!(answer.status(), 409);

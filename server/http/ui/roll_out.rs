@@ -17,7 +17,7 @@ use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
+use crate::inventory::{LeftOut, RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
 use crate::lifecycle::roll_out::{ApplyAt, Division, PlannedWave, RollOutState};
 use crate::model::Role;
 use crate::network::ConfigState;
@@ -26,6 +26,8 @@ use crate::network::ConfigState;
 const PAGE: &str = "/roll-out";
 /// How many hosts of a wave a review names.
 const NAMED: usize = 8;
+/// How many hosts are named that take no part.
+const NAMED_OUTSIDE: usize = 20;
 
 /// Why a form is of no waves.
 #[derive(Debug, thiserror::Error)]
@@ -210,14 +212,40 @@ impl ReviewPage {
         }
     }
 
+    /// The hosts that take no part, by the reason: how many, why, and the first of them.
+    fn outside(&self) -> Vec<(String, &'static str, String)> {
+        let one = |(why, names): (&LeftOut, &Vec<String>)| {
+            let text = match why {
+                LeftOut::Refused => "errors in the network, which Checks lists",
+                LeftOut::Unheard => {
+                    "never reported what it runs, and never asked; takes it with the next boot of a \
+                     live image, or once it has the timer"
+                }
+                LeftOut::NoProfile => "no profile, so rackstrap does not set the network",
+                LeftOut::Current => "runs it already",
+            };
+            (counted(names.len(), "host", "hosts"), text, some(names, NAMED_OUTSIDE))
+        };
+        self.plan.left_out.iter().map(one).collect()
+    }
+
+    /// The first hosts of the roll-out that have never asked.
+    fn silent(&self) -> String {
+        some(&self.plan.silent, NAMED_OUTSIDE)
+    }
+
     /// The first hosts of a wave.
     fn named(wave: &PlannedWave) -> String {
-        let named =
-            wave.hosts.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
-        match wave.hosts.len().saturating_sub(NAMED) {
-            0 => named,
-            more => format!("{named} and {more} more"),
-        }
+        some(&wave.hosts, NAMED)
+    }
+}
+
+/// The first few names, and how many more there are.
+fn some(names: &[String], most: usize) -> String {
+    let named = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 
