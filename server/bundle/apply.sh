@@ -103,10 +103,13 @@ digests() {
     done <"$state/$3"
 }
 
+# What the report says of a configuration that was rolled back.
+returned=
+
 report() {
     config=
     each digests
-    body="{\"state\":\"$1\",\"revision\":$revision,\"text\":\"$2\",\"config\":{$config}}"
+    body="{\"state\":\"$1\",\"revision\":$revision,$returned\"text\":\"$2\",\"config\":{$config}}"
     if command -v curl >/dev/null; then
         fetch --data-binary "$body" "$server/report/$mac"
     else
@@ -382,6 +385,7 @@ main() {
         exit 0
     fi
     verdict="rolled back revision $revision: $why"
+    returned="\"rolled-back\":\"$why\","
     roll_back
     say "$verdict"
     gateways=

@@ -70,8 +70,22 @@ async fn what_a_host_runs_is_on_its_page_and_on_fleet() {
     assert!(host.contains("/config/52:54:00:aa:00:01.sh | sudo sh"), "{host}");
     let list = operator.page("/hosts?config=outdated").await;
     assert!(list.contains("r1-n01") && !list.contains("/hosts/r1-n02"), "{list}");
+    // One that went back says so, and what is next.
+    let back = r#"{"state": "failed", "revision": 7, "rolled-back": "no answer from gateway 10.77.0.1",
+        "text": "rolled back revision 7: no answer from gateway 10.77.0.1"}"#;
+    report(back.into()).await;
+    let host = operator.page("/hosts/r1-n01").await;
+    for words in [
+        "the host restored the one it had",
+        "It tried revision 7: no answer from gateway 10.77.0.1.",
+        "href=\"/revisions/7\"",
+    ] {
+        assert!(host.contains(words), "{words} is not in {host}");
+    }
+    assert!(!host.contains("Stopped?"), "{host}");
     report("up".into()).await;
     let host = operator.page("/hosts/r1-n01").await;
+    assert!(!host.contains("restored the one it had"), "{host}");
     assert!(host.contains("does not say which network configuration"), "{host}");
 }
 

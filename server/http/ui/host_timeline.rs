@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use askama::Template;
+use serde::Deserialize;
 
 use super::clock::{Moment, span};
 use super::progress::percent;
@@ -26,7 +27,19 @@ pub(super) struct Timeline {
     started: Option<Moment>,
     summary: String,
     cause: Option<String>,
+    /// That the host has returned to the network that it had before.
+    returned: Option<Returned>,
     rows: Vec<Row>,
+}
+
+/// What a report says of a network that did not work.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Returned {
+    /// The revision that the host tried.
+    revision: i64,
+    /// Why it did not stay.
+    rolled_back: String,
 }
 
 struct Row {
@@ -80,6 +93,11 @@ impl Timeline {
             let stall = stall::find(&boot, &context, states.patience(), ui.now_ms());
             stall.filter(|_| !is_installing).map(|stall| stall.cause)
         };
+        let report = ui.app.inventory.database.find_report(host).await?;
+        let report = report.filter(|report| report.at_ms >= began_ms);
+        // Any other report says nothing of it.
+        let returned: Option<Returned> =
+            report.and_then(|report| serde_json::from_str(&report.body).ok());
         let row = |step: &StageProgress| row(ui, step, &transfers, began_ms);
         Ok(Self {
             started: boot.first().map(|event| ui.moment(event.at_ms)),
@@ -87,7 +105,9 @@ impl Timeline {
             cause: status
                 .and_then(|status| status.cause)
                 .or_else(find)
+                .filter(|_| returned.is_none())
                 .map(|cause| cause.to_string()),
+            returned,
             rows: steps(boot).iter().map(row).collect(),
         })
     }
