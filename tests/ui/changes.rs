@@ -185,6 +185,9 @@ async fn a_revision_is_reverted_unless_it_was_overtaken() {
     assert_eq!(operator.fill_in("/hosts/r1-n01/edit", &[("unit", "10")]).await.status(), 303);
     let refused = operator.fill_in("/revisions/2", &[]).await;
     assert_eq!(refused.status(), 405, "the page itself takes no form");
+    assert!(refused.headers().contains_key("allow"));
+    let text = refused.text().await.unwrap();
+    assert!(text.contains("/revisions/2 does not take POST") && text.contains("<h1>"), "{text}");
 
     let answer = operator.get("/revisions/2/revert").await;
     assert_eq!(answer.status(), 409);

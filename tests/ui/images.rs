@@ -78,6 +78,8 @@ async fn files_are_uploaded_by_a_plain_form_reviewed_and_saved() {
         (late_token, 403, "this form has expired"),
         (form().part("files", file("x.html", b"<html>")), 422, "found web-page"),
         (form(), 400, "choose at least one"),
+        // The form is there again, with what was typed.
+        (form().text("cmdline", "quiet"), 400, "value=\"quiet\""),
         (form().part("files", file("", b"")), 400, "choose at least one"),
         (Form::new().text("csrf", csrf(&page)).text("name", "a b"), 400, "image name"),
         (

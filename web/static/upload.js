@@ -83,7 +83,8 @@ if (form) {
         return;
       }
       const page = new DOMParser().parseFromString(request.responseText, "text/html");
-      const text = page.querySelector("main")?.textContent.trim();
+      const said = page.querySelector("[role=alert] p") ?? page.querySelector("main");
+      const text = said?.textContent.trim();
       fail(text || `The server answers ${request.status}.`);
     });
     request.addEventListener("error", () =>

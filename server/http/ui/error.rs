@@ -1,7 +1,7 @@
 //! The errors of a page, each with one status, shown as a page.
 
 use askama::Template;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::guard;
@@ -21,6 +21,14 @@ pub(crate) enum Error {
         what: &'static str,
         /// The name, as requested.
         name: String,
+    },
+    /// The page is there, and does not take this method.
+    #[error("{path} does not take {method}: open it by a link, or send its form")]
+    Method {
+        /// The page.
+        path: String,
+        /// What was sent.
+        method: Method,
     },
     /// The form or query cannot be read.
     #[error("{0}")]
@@ -59,6 +67,9 @@ pub(crate) enum Error {
     /// Something was changed meanwhile in a way that the request cannot know of.
     #[error("{0}")]
     Conflict(String),
+    /// What was kept for a while is not there any more.
+    #[error("{0}")]
+    Gone(String),
     /// A file was not stored.
     #[error("{0}")]
     Upload(ReceiveError),
@@ -67,9 +78,6 @@ pub(crate) enum Error {
     Database(#[from] inventory::Error),
     /// The session could not be read or written.
     #[error("cannot store the session; see the log of the server")]
-    /// What was kept for a while is not there any more.
-    #[error("{0}")]
-    Gone(String),
     Session(#[from] tower_sessions::session::Error),
     /// A bug.
     #[error("internal error; see the log of the server")]
@@ -98,9 +106,10 @@ impl From<ReceiveError> for Error {
 }
 
 impl Error {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Csrf | Self::Foreign | Self::Role { .. } | Self::Outside(_) => {
                 StatusCode::FORBIDDEN
@@ -109,6 +118,7 @@ impl Error {
             Self::UriTooLong(_) => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Gone(_) => StatusCode::GONE,
             Self::Upload(error) => api::status_of_upload(error),
             Self::Database(error) if error.is_unavailable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Database(_) | Self::Session(_) | Self::Internal(_) => {
@@ -118,7 +128,6 @@ impl Error {
     }
 }
 
-            Self::Gone(_) => StatusCode::GONE,
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage<'a> {
@@ -152,6 +161,11 @@ fn error_page(status: StatusCode, message: &str) -> Response {
 /// The response to a URL without a route.
 pub(crate) async fn no_such_page(uri: Uri) -> Error {
     Error::NotFound { what: "page", name: uri.path().to_owned() }
+}
+
+/// The response to a method that a page does not take.
+pub(crate) async fn no_such_method(method: Method, uri: Uri) -> Error {
+    Error::Method { path: uri.path().to_owned(), method }
 }
 
 /// The response when a handler panics.

@@ -257,8 +257,9 @@ impl HostView<'_> {
 enum Word {
     Facet(Facet, String),
     Prefix(IpNet),
-    /// A text in lower case, and the hexadecimal digits alone where it may be part of a MAC.
-    Text(String, Option<String>),
+    /// A text in lower case, and the hexadecimal digits alone where it may be part of a MAC: as they are
+    /// written, and with the zeros that were left out.
+    Text(String, Vec<String>),
 }
 
 impl Word {
@@ -279,7 +280,22 @@ impl Word {
         let digits: String = bare.chars().filter(|c| !matches!(c, ':' | '-' | '.')).collect();
         let is_hexadecimal =
             digits.len() >= MAC_DIGITS && digits.chars().all(|c| c.is_ascii_hexdigit());
-        Self::Text(text, is_hexadecimal.then_some(digits))
+        if !is_hexadecimal {
+            return Self::Text(text, Vec::new());
+        }
+        // `0c:42:a1:3:5:0` is `0c:42:a1:03:05:00`; of a part that is still typed, the last byte may go on.
+        let bytes: Vec<&str> = bare.split([':', '-']).collect();
+        let mut all = vec![digits];
+        if bytes.len() > 1 && bytes.iter().all(|byte| byte.len() <= 2) {
+            let padded = |bytes: &[&str]| -> String {
+                let filled = bytes.iter().filter(|byte| !byte.is_empty());
+                filled.map(|byte| format!("{byte:0>2}")).collect()
+            };
+            let (last, rest) = bytes.split_last().unwrap_or((&"", &[][..]));
+            all.extend([padded(&bytes), padded(rest) + *last]);
+        }
+        all.dedup();
+        Self::Text(text, all)
     }
 
     fn matches(&self, view: &HostView<'_>) -> bool {
@@ -289,7 +305,7 @@ impl Word {
             }
             Self::Prefix(prefix) => view.addresses().any(|address| prefix.contains(&address)),
             Self::Text(text, digits) => {
-                view.says(text) || digits.as_ref().is_some_and(|it| view.has_mac_with(it))
+                view.says(text) || digits.iter().any(|it| view.has_mac_with(it))
             }
         }
     }
@@ -563,6 +579,8 @@ mod tests {
             "5254.00aa",
             "52-54-00-AA-0F-7E",
             "aa:0f:7e",
+            "52:54:0:aa:f:7e",
+            "0:aa:f",
             "f7e",
             "52 54 00 aa 0f 7e",
             "0x525400aa",

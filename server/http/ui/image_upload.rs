@@ -35,7 +35,12 @@ struct AddImagePage {
     frame: Frame,
     /// The image whose files are replaced; empty for a new one.
     name: String,
+    /// Whether the image is there, so that its files are replaced.
+    is_known: bool,
     free: String,
+    /// What was sent, and why it was not taken.
+    sent: Uploaded,
+    wrong: Option<String>,
 }
 
 /// Which image the form is for.
@@ -54,9 +59,20 @@ pub(super) async fn form(
     if !name.is_empty() && !ui.app.inventory.snapshot().site.images.contains_key(&name) {
         return Err(Error::NotFound { what: "image", name });
     }
+    page(&ui, &operator, Uploaded { name, ..Uploaded::default() }, None).await
+}
+
+async fn page(
+    ui: &Ui,
+    operator: &Operator,
+    sent: Uploaded,
+    wrong: Option<String>,
+) -> Result<Page<AddImagePage>, Error> {
     let frame = operator.frame("images").await?;
-    let free = store(&ui).free_bytes().map(size_text).unwrap_or_default();
-    Ok(Page(AddImagePage { frame, name, free }))
+    let free = store(ui).free_bytes().map(size_text).unwrap_or_default();
+    let name = sent.name.clone();
+    let is_known = ui.app.inventory.snapshot().site.images.contains_key(&name);
+    Ok(Page(AddImagePage { frame, name, is_known, free, sent, wrong }))
 }
 
 fn store(ui: &Ui) -> ImageStore {
@@ -97,27 +113,36 @@ pub(super) async fn take(
     operator: Operator,
     headers: HeaderMap,
     form: Multipart,
-) -> Result<Redirect, Error> {
+) -> Result<Response, Error> {
     let length = headers.get(header::CONTENT_LENGTH);
     let length: u64 = length.and_then(|it| it.to_str().ok()?.parse().ok()).ok_or_else(|| {
         Error::Malformed("the size of the form is not known: send Content-Length".into())
     })?;
     // Before the first byte is read.
     store(&ui).check_space(length).map_err(|error| Error::Upload(error.into()))?;
-    let mut arrived = Vec::new();
-    let read = read(&ui, &operator, form, &mut arrived).await;
-    match read.and_then(|uploaded| complete(uploaded, &arrived)) {
+    let (mut sent, mut arrived) = (Uploaded::default(), Vec::new());
+    let read = read(&ui, &operator, form, &mut sent, &mut arrived).await;
+    match read.and_then(|()| complete(sent.clone(), &arrived)) {
         Ok(uploaded) => {
             // Nobody prunes them while the image is reviewed.
             tokio::spawn(async move {
                 tokio::time::sleep(REVIEW).await;
                 drop(arrived);
             });
-            Ok(Redirect::to(&format!("/add-image/review?{}", uploaded.query())))
+            let review = format!("/add-image/review?{}", uploaded.query());
+            Ok(Redirect::to(&review).into_response())
         }
         Err(error) => {
             images::discard(&store(&ui), &ui.app.inventory, arrived).await?;
-            Err(error)
+            // What can be put right is said where it was entered.
+            match error {
+                Error::Malformed(_) | Error::Upload(_) => {
+                    let (status, text) = (error.status(), error.to_string());
+                    let page = page(&ui, &operator, sent, Some(text)).await?;
+                    Ok((status, page).into_response())
+                }
+                error => Err(error),
+            }
         }
     }
 }
@@ -127,12 +152,13 @@ async fn read(
     ui: &Ui,
     operator: &Operator,
     mut form: Multipart,
+    uploaded: &mut Uploaded,
     arrived: &mut Vec<ArrivedFile>,
-) -> Result<Uploaded, Error> {
+) -> Result<(), Error> {
     let malformed = |error: axum::extract::multipart::MultipartError| {
         Error::Malformed(format!("cannot read the form: {}", error.body_text().to_lowercase()))
     };
-    let (mut uploaded, mut is_checked) = (Uploaded::default(), false);
+    let mut is_checked = false;
     while let Some(field) = form.next_field().await.map_err(malformed)? {
         let name = field.name().unwrap_or_default().to_owned();
         // The token is the first field, so that nothing is stored for a form that lacks it.
@@ -147,10 +173,9 @@ async fn read(
         }
         match name.as_str() {
             "name" => {
-                let name = text(field).await?;
-                check_noun_name("image name", &name)
+                uploaded.name = text(field).await?;
+                check_noun_name("image name", &uploaded.name)
                     .map_err(|error| Error::Malformed(error.to_string()))?;
-                uploaded.name = name;
             }
             "cmdline" => uploaded.cmdline = text(field).await?,
             "once" => uploaded.once = text(field).await?,
@@ -164,7 +189,7 @@ async fn read(
             _ => {}
         }
     }
-    if is_checked { Ok(uploaded) } else { Err(Error::Csrf) }
+    if is_checked { Ok(()) } else { Err(Error::Csrf) }
 }
 
 async fn text(mut field: Field<'_>) -> Result<String, Error> {

@@ -140,6 +140,7 @@ fn routes(ui: Ui) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics).with_state(ui.app.clone()))
+        .method_not_allowed_fallback(error::no_such_method)
         .nest_service("/api/v1", api::service(ui.app.clone(), ui.stop.clone()))
         .fallback(error::no_such_page)
         .layer(session::layer(&ui))
@@ -156,8 +157,8 @@ fn routes(ui: Ui) -> Router {
 fn guarded() -> Guarded {
     Guarded::default()
         .route("/", VIEW, get(fleet::show))
-        .route("/logout", OWN, post(login::leave))
         .route("/steps/dismiss", OWN, post(fleet::dismiss_steps))
+        .route("/logout", OWN, post(login::leave))
         .merge(nouns())
         .route("/find", VIEW, get(find::show))
         .route("/formats", VIEW, get(formats::show))
@@ -231,8 +232,6 @@ fn pages(kind: NounKind) -> Guarded {
             .route("/hosts.csv", VIEW, get(hosts::csv))
             .route("/add-host", EDIT, get(host_edit::blank).post(host_edit::add))
             .route("/edit-hosts", EDIT, get(bulk::form).post(bulk::take))
-            .route("/install-hosts", EDIT, get(bulk_install::ask).post(bulk_install::take))
-            .route("/hosts/{name}", VIEW, get(host::show))
             .route(
                 "/import",
                 EDIT,
@@ -242,6 +241,8 @@ fn pages(kind: NounKind) -> Guarded {
             )
             .route("/import/{id}", EDIT, get(import_files::show).post(import_files::answer))
             .route("/import/{id}/report.txt", PREPARE, get(import_files::report))
+            .route("/install-hosts", EDIT, get(bulk_install::ask).post(bulk_install::take))
+            .route("/hosts/{name}", VIEW, get(host::show))
             .route("/hosts/{name}/boots", VIEW, get(host_boots::show))
             .route("/hosts/{name}/edit", EDIT, get(host_edit::form).post(host_edit::save))
             .route("/hosts/{name}/install", EDIT, get(host_install::ask).post(host_install::take))
