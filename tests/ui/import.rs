@@ -316,7 +316,7 @@ async fn files_of_other_systems_are_taken_over_and_the_rest_is_listed() {
         let (status, html) = look(&operator, &path).await;
         assert!(status == 422 && html.contains(said), "{name}: {html}");
     }
-    let binary = Part::bytes(vec![0_u8, 1, 2]).file_name("disk.img");
+    let binary = Part::bytes(vec![0_u8, 0x80, 2]).file_name("disk.img");
     for (sent, status, said) in [
         (form(&operator).await, 422, "choose at least one file"),
         (form(&operator).await.text("text", "  \n"), 422, "choose at least one file"),
