@@ -42,8 +42,8 @@ const STREAMS: u32 = 64;
 const HEADER_BYTES: u32 = 64 << 10;
 /// Descriptors that are kept free for DHCP, TFTP, the database and files.
 const RESERVED: usize = 256;
-/// How often a refused connection is logged.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+/// How often a refused connection, or a TLS handshake that failed, is logged.
+pub(crate) const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// Which connections a listener accepts.
 #[derive(Clone, Debug)]

@@ -1,6 +1,8 @@
 //! Who is at the other end of a connection, and what they may read.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::extract::ConnectInfo;
 use axum::extract::FromRequestParts;
@@ -17,6 +19,7 @@ use crate::app::App;
 use crate::boot::UrlName;
 use crate::boot::ipxe_text::{BootToken, Url};
 use crate::config::ProxyDhcp;
+use crate::http::listen::LOG_EVERY;
 use crate::inventory::{Snapshot, Token};
 use crate::lifecycle::audit::{AuditAction, Author, Entrance, Origin};
 use crate::model::{ClientKey, Host, Lease, Mac, NicAddress, decide_host};
@@ -49,10 +52,24 @@ pub(super) async fn connect_tls(
         Ok(stream) => Some((TlsConnection::new(stream), addresses)),
         Err(error) => {
             // Firmware shows no more than that it cannot load the file.
-            tracing::info!(%peer, "TLS handshake failed: {error}");
+            match may_log(Instant::now()) {
+                true => tracing::info!(%peer, "TLS handshake failed: {error}"),
+                false => tracing::debug!(%peer, "TLS handshake failed: {error}"),
+            }
             None
         }
     }
+}
+
+/// Whether one more failed handshake is worth a line: strangers must not fill the log.
+fn may_log(now: Instant) -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let may = last.is_none_or(|last| now >= last + LOG_EVERY);
+    if may {
+        *last = Some(now);
+    }
+    may
 }
 
 fn prepare(stream: &TcpStream, peer: SocketAddr, is_tls: bool) -> ConnectionAddresses {
