@@ -25,11 +25,11 @@ if [ "$own" != "$triple" ]; then
   variable=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_LINKER
   export "$variable=$cpu-linux-gnu-gcc"
 fi
-target=target
+target=${CARGO_TARGET_DIR:-target}
 case $linkage in
 dynamic) ;;
 static)
-  target=target/static
+  target=$target/static
   # With --target the programs that run during the build are not affected.
   variable=CARGO_TARGET_$(tr a-z- A-Z_ <<<"$triple")_RUSTFLAGS
   export "$variable=-C target-feature=+crt-static"
@@ -38,8 +38,8 @@ static)
 esac
 if [ "$own" = "$triple" ] && [ "$linkage" = dynamic ]; then
   cargo build --release --locked --bin rackstrap >&2
-  echo "$PWD/target/release/rackstrap"
+  realpath "$target/release/rackstrap"
   exit
 fi
 CARGO_TARGET_DIR=$target cargo build --release --locked --bin rackstrap --target "$triple" >&2
-echo "$PWD/$target/$triple/release/rackstrap"
+realpath "$target/$triple/release/rackstrap"

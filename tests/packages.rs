@@ -213,3 +213,52 @@ fn the_bill_of_materials_lists_every_crate() {
         assert!(names.contains(&crate_), "{crate_} is not among {} components", names.len());
     }
 }
+
+/// What `make package` and `make package ARCH=arm64` compile, with less optimisation.
+#[test]
+#[ignore = "compiles the program four times: make test-full"]
+fn packages_of_arm64_are_cross_compiled_and_the_tarballs_program_needs_no_library() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (out, own) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let target = std::env::var_os("RACKSTRAP_PACKAGE_TARGET").map(PathBuf::from);
+    let package = |arch: &str, formats: &[&str]| {
+        let mut command = Command::new(root.join("packaging/package.sh"));
+        command.args(formats).env("ARCH", arch).env("OUT", out.path()).env("VERSION", "1.2.3");
+        command.env("CARGO_TARGET_DIR", target.clone().unwrap_or(root.join("target/packages")));
+        command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("XZ", "-Zgzip -z1");
+        command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+        good(command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"));
+    };
+    let readelf = |option: &str, program: &Path| {
+        good(Command::new("readelf").arg("-W").arg(option).arg(program))
+    };
+    let unpack = |arch: &str| {
+        let (name, to) = (format!("rackstrap-1.2.3-linux-{arch}"), own.path());
+        let mut tar = Command::new("tar");
+        good(tar.arg("-xzf").arg(out.path().join(format!("{name}.tar.gz"))).arg("-C").arg(to));
+        let program = to.join(name).join("rackstrap");
+        let segments = readelf("-l", &program);
+        assert!(!segments.contains("INTERP") && !segments.contains("NEEDED"), "{segments}");
+        program
+    };
+    package("amd64", &["tar"]);
+    let program = unpack("amd64");
+    // In a root directory that has nothing else.
+    std::fs::copy(&program, own.path().join("rackstrap")).unwrap();
+    let mut alone = Command::new("chroot");
+    let said = good(alone.arg(own.path()).args(["/rackstrap", "--version"]));
+    assert!(said.starts_with("rackstrap "), "{said}");
+
+    package("arm64", &["deb", "tar"]);
+    assert!(readelf("-h", &unpack("arm64")).contains("AArch64"));
+    let deb = out.path().join("rackstrap_1.2.3-1_arm64.deb");
+    let field = |field| good(Command::new("dpkg-deb").arg("-f").arg(&deb).arg(field));
+    assert_eq!(field("Architecture"), "arm64\n");
+    let depends = field("Depends");
+    assert!(depends.contains("libc6 (>= 2.3"), "{depends}");
+    assert!(field("Recommends").contains("grub-efi-arm64-signed"));
+    let installed = own.path().join("installed");
+    good(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&installed));
+    assert!(readelf("-h", &installed.join("usr/bin/rackstrap")).contains("AArch64"));
+    assert!(installed.join("usr/share/man/man1/rackstrap.1.gz").exists());
+}
