@@ -98,6 +98,7 @@ mod rental_ends;
 mod report_script;
 mod roles;
 mod roll_out;
+mod rolling_upgrade;
 mod schemas;
 mod second_factor;
 mod secrets;

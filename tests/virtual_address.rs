@@ -20,8 +20,9 @@ const PAGE: &str = "several-servers.md";
 const EXAMPLE: &str = "Worked example: two servers, two racks behind relays";
 /// The virtual address of the example.
 pub(crate) const VIRTUAL: &str = "10.77.0.10";
-const SERVERS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2)];
-const RELAY: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
+pub(crate) const SERVERS: [Ipv4Addr; 2] =
+    [Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2)];
+pub(crate) const RELAY: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
 
 /// A host beside what the example's site has.
 const HOST: &str = r#"
@@ -32,7 +33,7 @@ images:
 hosts:
   n1: {profile: plain, image: live, nics: {eth0: "52:54:00:aa:00:01"}, addresses: {eth0: 10.78.0.11}}
 "#;
-const MAC: &str = "52:54:00:aa:00:01";
+pub(crate) const MAC: &str = "52:54:00:aa:00:01";
 
 /// keepalived, ended by the signal at which it gives its address up.
 pub(crate) struct Keepalived(Child);
@@ -81,6 +82,25 @@ fn server(core: &Netns, address: Ipv4Addr, url: &str) -> DhcpServer {
     server
 }
 
+/// The switch with the relay of the example and the address of n1, and both servers, which serve.
+pub(crate) fn two_servers(url: &str) -> (Netns, Vec<DhcpServer>) {
+    let core = Netns::new("core");
+    core.ip("link add lan type bridge");
+    core.ip("address add 10.77.0.200/24 dev lan");
+    core.ip("link set lan up");
+    core.ip("link add rack78 type bridge");
+    core.ip("link set rack78 up");
+    core.ip("address add 10.78.0.1/16 dev rack78");
+    core.ip("address add 10.78.0.11/16 dev rack78");
+    let mut servers: Vec<DhcpServer> =
+        SERVERS.iter().map(|address| server(&core, *address, url)).collect();
+    for server in &mut servers {
+        server.start(&[]);
+        server.wait_for_log("serving DHCP");
+    }
+    (core, servers)
+}
+
 /// Which of the servers have the virtual address.
 pub(crate) fn holders(servers: &[DhcpServer]) -> Vec<usize> {
     let has = |server: &DhcpServer| {
@@ -98,7 +118,7 @@ fn fetch(core: &Netns, path: &str) -> Option<String> {
 }
 
 /// A client behind the relay that points to both servers gets a lease, by as many tries as it takes.
-fn lease(relay: &Client, number: u8) -> Ipv4Addr {
+pub(crate) fn lease(relay: &Client, number: u8) -> Ipv4Addr {
     let mac = [0x52, 0x54, 0, 0xdd, 0, number];
     let end = Instant::now() + Duration::from_secs(20);
     for attempt in 0.. {
@@ -133,20 +153,7 @@ fn the_worked_example_with_keepalived_goes_on_when_a_server_is_killed() {
         return skip(test, "keepalived was not unpacked: make tools");
     };
     let postgres = PostgresServer::start();
-    let core = Netns::new("core");
-    core.ip("link add lan type bridge");
-    core.ip("address add 10.77.0.200/24 dev lan");
-    core.ip("link set lan up");
-    core.ip("link add rack78 type bridge");
-    core.ip("link set rack78 up");
-    core.ip("address add 10.78.0.1/16 dev rack78");
-    core.ip("address add 10.78.0.11/16 dev rack78");
-    let mut servers: Vec<DhcpServer> =
-        SERVERS.iter().map(|address| server(&core, *address, &postgres.url())).collect();
-    for server in &mut servers {
-        server.start(&[]);
-        server.wait_for_log("serving DHCP");
-    }
+    let (core, mut servers) = two_servers(&postgres.url());
     let _keepalived: Vec<Keepalived> =
         servers.iter().map(|server| Keepalived::start(&tool, server)).collect();
     wait_for("one server has the virtual address", || holders(&servers).len() == 1);

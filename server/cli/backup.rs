@@ -84,6 +84,7 @@ impl Backup {
         let files = image_files(&inventory, context.config.files_path()).await?;
         let images = files.len();
         preamble.extend(files.into_iter().map(Record::File));
+        portable::check_schema(&inventory.database).await?;
         let (sink, source) = channel(WAITING);
         let path = self.file.clone();
         let writing = tokio::task::spawn_blocking(move || portable::write(&path, source));

@@ -61,6 +61,7 @@ impl Migrate {
                 counted(others, "other connection")
             );
         }
+        portable::check_schema(&source).await?;
         let (sink, mut pieces) = channel(WAITING);
         let exporting = {
             let source = source.clone();

@@ -77,7 +77,7 @@ pub enum OpenError {
         /// The data directory.
         directory: String,
     },
-    /// A later version of the program has migrated it.
+    /// A later version of the program has migrated it, in a way that this one cannot live with.
     #[error(
         "this rackstrap ({program}) is older than its database: {what} has schema {found}, and \
          this version knows schemas up to {known}; install the newer version, or restore a backup \
@@ -175,10 +175,22 @@ pub(super) fn latest_schema() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// The migrations up to one.
+/// The migrations up to one. Those of a newer version that were applied beside them stay.
 fn migrations_to(schema: i64) -> Migrator {
     let seen = MIGRATIONS.iter().filter(|migration| migration.version <= schema);
-    Migrator::with_migrations(seen.cloned().collect())
+    let mut migrations = Migrator::with_migrations(seen.cloned().collect());
+    migrations.set_ignore_missing(true);
+    migrations
+}
+
+/// The migrations of one thousand only add to each other, so that a program that knows some of them
+/// works on a schema that has seen more (`migrations/README.md`).
+const GENERATION: i64 = 1000;
+
+/// Whether a program that knows the migrations up to `known` works on a schema that has seen those
+/// up to `found`, which are more.
+fn lives_with(known: i64, found: i64) -> bool {
+    known / GENERATION == found / GENERATION
 }
 
 impl Access {
@@ -566,7 +578,7 @@ where
 /// The table that sqlx keeps of migrations.
 const TABLE: &str = "_sqlx_migrations";
 
-/// Refuses a schema that is newer than the program, and for [`Access::Use`] any other than its.
+/// Refuses a schema that the program cannot live with, and for [`Access::Use`] an earlier one.
 async fn check_schema<C: Migrate + TableExists>(
     connection: &mut C,
     what: &str,
@@ -578,6 +590,19 @@ async fn check_schema<C: Migrate + TableExists>(
         Some(found) if access.needs().is_some_and(|needed| found < needed) => {
             let known = access.needs().unwrap_or(known);
             Err(OpenError::SchemaTooOld { what, found, known })
+        }
+        Some(found)
+            if found > known
+                && lives_with(known, found)
+                && matches!(access, Access::Manage | Access::Use) =>
+        {
+            if access == Access::Manage {
+                tracing::warn!(
+                    "a newer rackstrap has upgraded {what} to schema {found}: this version, which \
+                     knows schemas up to {known}, goes on with it; upgrade it too"
+                );
+            }
+            Ok(())
         }
         Some(found) if found > known => {
             let program = env!("CARGO_PKG_VERSION");

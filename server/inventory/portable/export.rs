@@ -7,7 +7,7 @@ use tokio::sync::mpsc::Sender;
 use super::layout::{Column, Kind, Layout, TableLayout};
 use super::{BATCH, Cell, FORMAT, Header, Piece, Record, Row, TableDigest, Tally, TransferError};
 use crate::inventory::Database;
-use crate::inventory::database::{Transaction, execute};
+use crate::inventory::database::{Transaction, execute, with_pool};
 use crate::inventory::open::latest_schema;
 
 /// Hands on all tables, between whatever `preamble` says and the end. A server may go on writing:
@@ -25,6 +25,7 @@ pub async fn export(
         inventory_id: database.inventory_id().await?,
     };
     let mut transaction = begin(database).await?;
+    check_schema(database).await?;
     send(&sink, Piece::Record(Record::Header(header))).await?;
     for record in preamble {
         send(&sink, Piece::Record(record)).await?;
@@ -40,6 +41,14 @@ pub async fn export(
     send(&sink, Piece::Record(Record::End)).await?;
     transaction.roll_back().await?;
     Ok(all)
+}
+
+/// Refuses a database of which a part would be left out. Asked before a file is begun, too.
+pub async fn check_schema(database: &Database) -> Result<(), TransferError> {
+    const SQL: &str = "SELECT max(version) FROM _sqlx_migrations";
+    let found: i64 = with_pool!(database, pool => sqlx::query_scalar(SQL).fetch_one(pool).await)?;
+    let known = latest_schema();
+    if found > known { Err(TransferError::NewerSchema { found, known }) } else { Ok(()) }
 }
 
 /// Counts and digests the tables of a database that has seen the migrations up to `schema`.

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::inventory::OpenError;
 
-pub use export::{digests, export};
+pub use export::{check_schema, digests, export};
 pub use file::{read, write};
 pub use import::{ImportTarget, Preamble, import, read_preamble};
 
@@ -158,6 +158,17 @@ pub enum TransferError {
         columns: Vec<String>,
         /// The schema.
         schema: i64,
+    },
+    /// The database has columns or tables that this version does not know, which would be left out.
+    #[error(
+        "the database has schema {found}, and this version knows schemas up to {known}: use the \
+         newer version, which has upgraded it"
+    )]
+    NewerSchema {
+        /// The database's latest migration.
+        found: i64,
+        /// The program's latest migration.
+        known: i64,
     },
     /// The rows are of a later version.
     #[error(
