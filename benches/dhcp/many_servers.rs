@@ -202,9 +202,8 @@ fn join(lab: &Lab, number: usize, address: Ipv4Addr) -> Netns {
 }
 
 fn answers(lab: &Lab, server: Ipv4Addr) -> bool {
-    let plan = plan(&[PROBE], &[server], Pace::Closed(1), Duration::from_millis(200));
     let (clients, servers) = ([PROBE], [server]);
-    let plan = Plan { clients: &clients, servers: &servers, ..plan };
+    let plan = plan(&clients, &servers, Pace::Closed(1), Duration::from_millis(200));
     lab.in_client(|| load::run(&plan, &mut Ledger::new())).done == 1
 }
 
