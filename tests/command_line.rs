@@ -240,6 +240,16 @@ async fn init_writes_a_configuration_and_makes_the_first_user_once() {
         assert!(!again.contains("password"), "{again}");
         let list = desk.good("--config etc/rackstrap.toml subnet list");
         assert!(list.contains("dhcp 10.77.0.100-10.77.0.184"), "{list}");
+
+        let check = "--config etc/rackstrap.toml serve --check";
+        assert_eq!(desk.good(check), "the configuration can be used\n");
+        desk.file("etc/rackstrap.toml", &format!("{file}log_levl = \"debug\"\n"));
+        assert!(desk.bad(check)[0].contains("did you mean \"log_level\"?"));
+        desk.file(
+            "etc/rackstrap.toml",
+            &format!("{file}tls_certificate = \"x\"\ntls_key = \"y\"\n"),
+        );
+        assert!(desk.bad(check)[0].contains("cannot read x: "));
     }
 }
 

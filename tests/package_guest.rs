@@ -69,6 +69,12 @@ fn a_server_lives_from_its_package() {
     let said = guest.ok("dpkg -i /packages/rackstrap_0.0.9-1_amd64.deb");
     assert!(said.contains("\"rackstrap init\" configures and starts it."), "{said}");
     assert_eq!(guest.run("systemctl is-active rackstrap").0.trim(), "inactive");
+    let (said, code) = guest.run(&format!("{} 2>&1", INIT.replace("srv0", "eth9")));
+    assert!(
+        code == 1 && said.contains("does not exist") && said.contains("srv0"),
+        "{code}: {said}"
+    );
+    assert_eq!(guest.run("grep -q '^interfaces = .*eth9' /etc/rackstrap/rackstrap.toml").1, 1);
     let said = guest.ok(INIT);
     assert!(said.contains("started rackstrap.service"), "{said}");
     let password = said.lines().find(|line| line.contains("password")).unwrap().to_owned();
@@ -108,6 +114,13 @@ fn a_server_lives_from_its_package() {
     );
     let log = guest.ok("sleep 1; journalctl -q --no-pager -u rackstrap");
     assert!(log.contains("configuration reloaded: offer_seconds is now 30"), "{log}");
+    // One that cannot be used says so, and changes nothing.
+    let broken =
+        "sed -i '1i log_levl = \"info\"' /etc/rackstrap/rackstrap.toml; systemctl reload rackstrap";
+    assert_ne!(guest.run(broken).1, 0);
+    let log = guest.ok("sleep 1; journalctl -q --no-pager -u rackstrap");
+    assert!(log.contains("did you mean \"log_level\"?"), "{log}");
+    guest.ok("sed -i 1d /etc/rackstrap/rackstrap.toml; systemctl is-active rackstrap");
     let process = guest.ok("systemctl show -p MainPID --value rackstrap");
     guest.ok("dpkg -i /packages/rackstrap_1.2.3-1_amd64.deb");
     assert_eq!(guest.ok("dpkg-query -W -f '${Version}\\n' rackstrap").trim(), "1.2.3-1");

@@ -14,7 +14,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
-use nix::net::if_::InterfaceFlags;
+use nix::net::if_::{InterfaceFlags, if_nameindex};
 use nix::unistd::Uid;
 
 use crate::cli::context::{Context, audit, change, is_interactive, operator, print};
@@ -101,6 +101,16 @@ impl Init {
         if config.interfaces.is_empty() {
             config.interfaces = vec![ask_interface(&interfaces)?];
         }
+        // Before anything is written: the service would end again and again.
+        let starts = !self.no_start && settings.config.is_none() && is_packaged();
+        let (name, known) = (&config.interfaces[0], interface_names()?);
+        if starts && !known.contains(name) {
+            bail!(
+                "interface \"{name}\" does not exist; expected one of: {}. With --no-start the \
+                 configuration is written all the same",
+                known.join(", ")
+            );
+        }
         let own = interfaces.iter().find(|interface| interface.name == config.interfaces[0]);
         let subnet = self.choose_subnet(own)?;
         let range = self.choose_range(subnet)?;
@@ -132,7 +142,7 @@ impl Init {
                 "warning: {name} has no address in {subnet}; assign one before you start the server"
             );
         }
-        if !self.no_start && settings.config.is_none() && is_packaged() {
+        if starts {
             return start_service(&context.config);
         }
         print(&next_steps(path, &context.config))?;
@@ -204,6 +214,13 @@ fn usual_range(subnet: Ipv4Net) -> Option<AddressRange> {
 }
 
 /// The interfaces with an IPv4 address, without loopback.
+/// Every interface but loopback, with or without an address.
+fn interface_names() -> anyhow::Result<Vec<String>> {
+    let all = if_nameindex().context("cannot list the network interfaces")?;
+    let names = all.iter().map(|found| found.name().to_string_lossy().into_owned());
+    Ok(names.filter(|name| name != "lo").collect())
+}
+
 fn interfaces() -> anyhow::Result<Vec<Interface>> {
     let mut found = Vec::new();
     for entry in getifaddrs().context("cannot list the network interfaces")? {

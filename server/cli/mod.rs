@@ -70,7 +70,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server: DHCP, TFTP, HTTP and the web UI
-    Serve,
+    Serve(serve::Serve),
     /// Ask for interface and subnet, write the configuration file, create the first user
     Init(init::Init),
     /// Run a virtual rack here: network namespaces and QEMU guests that boot from a real server
@@ -177,7 +177,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     // Read on demand: the lab writes its own configuration.
     let context = || anyhow::Ok(Context { config: settings.config()?, json });
     match command {
-        Command::Serve => serve::run(settings).await,
+        Command::Serve(serve) => serve.run(settings).await,
         Command::Init(init) => init.run(&settings).await,
         Command::Lab(arguments) => crate::lab::run(arguments).await,
         Command::Agent(command) => crate::agent::run(command).await,

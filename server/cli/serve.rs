@@ -6,11 +6,13 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::causes::WithCauses;
+use crate::cli::context::print;
 use crate::cli::settings::Settings;
 use crate::cli::user::print_first_password;
 use crate::inventory::FIRST_USER;
@@ -23,8 +25,28 @@ use crate::{logs, serve, supervisor};
 /// The file of the data directory that holds the password of the first user.
 const FIRST_PASSWORD: &str = "first-password";
 
+/// `rackstrap serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Only check the configuration and its certificates; exits with 1 and says what is wrong
+    #[arg(long)]
+    check: bool,
+}
+
+impl Serve {
+    /// Serves, or checks.
+    pub(crate) async fn run(self, settings: Settings) -> anyhow::Result<ExitCode> {
+        if !self.check {
+            return run(settings).await;
+        }
+        serve::check_certificate(&settings.config()?)?;
+        print("the configuration can be used\n")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Serves until SIGINT or SIGTERM, or until a service fails. SIGHUP reloads the configuration.
-pub(crate) async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
+async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     let config = settings.config()?;
     let logs = logs::start(&config)?;
     let stop = CancellationToken::new();
