@@ -61,6 +61,12 @@ pub(crate) fn create(of: &str) -> Result<[String; 2], AuthorityError> {
     Ok([parameters.self_signed(&pair)?.pem(), pem.to_string()])
 }
 
+/// Whether a CA, whose files are given in PEM, can sign.
+pub(crate) fn check(ca: &str, ca_key: &str) -> Result<(), AuthorityError> {
+    let signing = KeyPair::from_pem_and_sign_algo(ca_key, &PKCS_RSA_SHA256)?;
+    Issuer::from_ca_cert_pem(ca, signing).map(drop).map_err(Into::into)
+}
+
 /// A certificate for `names`, with that of the CA behind it, and its key. The CA's files are given
 /// in PEM.
 pub(crate) fn issue(

@@ -110,7 +110,7 @@ fn show(context: &Context) -> anyhow::Result<ExitCode> {
             key.display(),
         );
         let next = match (machine_tls_listen, https_boot.is_empty()) {
-            (None, _) => "set machine_tls_listen = \"[::]:443\" and restart the server, to serve HTTPS",
+            (None, _) => "set machine_tls_listen = \"[::]:443\" and https_boot = [\"NETWORK\"], give this CA to the firmware there (rackstrap ca export), and restart the server",
             (_, true) => "set https_boot = [\"NETWORK\"], to boot by HTTPS there; its firmware must trust this CA (rackstrap ca export)",
             _ => return text,
         };

@@ -261,8 +261,10 @@ pub(crate) async fn run_tls(
     listener: TcpListener,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let tls = Tls::start(Audience::Machines, app.config.clone(), stop.clone());
-    let tls = tls.map_err(io::Error::other)?;
+    let (config, until) = (app.config.clone(), stop.clone());
+    // A new RSA key takes up to a second of a processor.
+    let start = move || Tls::start(Audience::Machines, config, until);
+    let tls = tokio::task::spawn_blocking(start).await?.map_err(io::Error::other)?;
     let limits = limits(&app);
     let service = service(app);
     let prepare = move |stream, peer| {

@@ -150,6 +150,25 @@ struct Files {
     key: PathBuf,
 }
 
+impl Files {
+    /// What the two have.
+    fn read(&self) -> Result<[Vec<u8>; 2], TlsError> {
+        let read = |path: &Path| {
+            fs::read(path).map_err(|source| TlsError::Read { path: shown(path), source })
+        };
+        Ok([read(&self.certificate)?, read(&self.key)?])
+    }
+
+    /// The error of a CA.
+    fn refused(&self, source: AuthorityError) -> TlsError {
+        TlsError::Authority { certificate: shown(&self.certificate), source }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
 /// Where a certificate comes from, as the configuration has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
@@ -196,14 +215,19 @@ impl Source {
         Stamp { source: self, of_each }
     }
 
+    /// Whether it can be used. A CA signs nothing for that: a new key takes up to a second, which
+    /// DHCP would wait for.
+    fn check(&self, audience: Audience) -> Result<(), TlsError> {
+        let Self::Authority(files, _) = self else { return self.load(audience).map(drop) };
+        let [pem, key_pem] = files.read()?.map(|text| String::from_utf8_lossy(&text).into_owned());
+        authority::check(&pem, &key_pem).map_err(|source| files.refused(source))
+    }
+
     fn load(&self, audience: Audience) -> Result<Loaded, TlsError> {
-        let Files { certificate, key } = self.files();
-        let shown = |path: &Path| path.display().to_string();
-        let read = |path: &Path| {
-            fs::read(path).map_err(|source| TlsError::Read { path: shown(path), source })
-        };
+        let files = self.files();
+        let Files { certificate, key } = files;
         let not_pem = |path: &Path, expected| TlsError::Pem { path: shown(path), expected };
-        let (pem, key_pem) = (read(certificate)?, read(key)?);
+        let [pem, key_pem] = files.read()?;
         let (chain, private) = match self {
             Self::Files(_) => {
                 let chain: Vec<CertificateDer<'static>> =
@@ -216,10 +240,7 @@ impl Source {
                 let (pem, key_pem) =
                     (String::from_utf8_lossy(&pem), String::from_utf8_lossy(&key_pem));
                 let issued = authority::issue(&pem, &key_pem, names);
-                let (chain, private) = issued.map_err(|source| TlsError::Authority {
-                    certificate: shown(certificate),
-                    source,
-                })?;
+                let (chain, private) = issued.map_err(|source| files.refused(source))?;
                 (chain, Ok(private))
             }
         };
@@ -286,9 +307,8 @@ struct Loaded {
 /// Whether the certificates of a configuration can be used.
 pub(crate) fn check(config: &Config) -> Result<(), CertificateError> {
     Audience::ALL.into_iter().try_for_each(|audience| {
-        let loaded =
-            Source::of(audience, config).map_or(Ok(()), |source| source.load(audience).map(drop));
-        loaded.map_err(|source| CertificateError { audience, source })
+        let usable = Source::of(audience, config).map_or(Ok(()), |source| source.check(audience));
+        usable.map_err(|source| CertificateError { audience, source })
     })
 }
 
