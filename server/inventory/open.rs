@@ -284,7 +284,7 @@ impl Database {
     /// When the database cannot be read.
     pub async fn exists(url: &str) -> Result<bool, OpenError> {
         match Location::of(url)? {
-            Location::File(path) if is_empty_file(&path) => Ok(false),
+            Location::File(path) if is_empty_file(&path)? => Ok(false),
             Location::File(path) => {
                 check_writable(&path)?;
                 let what = path.display().to_string();
@@ -392,7 +392,7 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError>
     let what = path.display().to_string();
     // Held until the schema is there: of two processes that find none, one creates it.
     let _creating = match access {
-        Access::Use | Access::AtSchema(_) if is_empty_file(path) => {
+        Access::Use | Access::AtSchema(_) if is_empty_file(path)? => {
             return Err(OpenError::Missing { what });
         }
         Access::Use | Access::AtSchema(_) => None,
@@ -421,9 +421,16 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError>
     Ok(Database::Sqlite(Sqlite::new(pool, log, Some(file))))
 }
 
-/// Whether a file holds no database: it is missing, or has no bytes.
-fn is_empty_file(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |metadata| metadata.len() == 0)
+/// Whether a file holds no database: it is missing, or has no bytes. Who may not look is not told
+/// that there is none.
+fn is_empty_file(path: &Path) -> Result<bool, OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len() == 0),
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Err(OpenError::Unreadable { path: path.display().to_string(), source })
+        }
+        Err(_) => Ok(true),
+    }
 }
 
 /// Creates the file for its owner alone: it holds password hashes and BMC passwords. Takes away
