@@ -135,7 +135,7 @@ impl<'a> Transaction<'a> {
         history: &mut LinkHistory,
     ) -> String {
         let config = self.app.config.now();
-        let network = subnet.map_or(local.into(), |subnet| subnet.cidr.addr());
+        let network = subnet.map_or_else(|| local.into(), |subnet| subnet.cidr.addr());
         let by_https = config.boots_by_https(network) && self.request.may_fetch_by_https();
         let https_url = by_https.then(|| config.machine_tls_base_url(local.into())).flatten();
         let base_url = match https_url {

@@ -258,7 +258,6 @@ struct Proposed<'a> {
 }
 
 /// What became of a form that could be read. Made once a request.
-#[expect(clippy::large_enum_variant)]
 enum FormResult {
     /// It is saved: the notice.
     Saved(Notice),
