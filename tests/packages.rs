@@ -224,7 +224,10 @@ fn packages_of_arm64_are_cross_compiled_and_the_tarballs_program_needs_no_librar
     let package = |arch: &str, formats: &[&str]| {
         let mut command = Command::new(root.join("packaging/package.sh"));
         command.args(formats).env("ARCH", arch).env("OUT", out.path()).env("VERSION", "1.2.3");
-        command.env("CARGO_TARGET_DIR", target.clone().unwrap_or(root.join("target/packages")));
+        command.env(
+            "CARGO_TARGET_DIR",
+            target.clone().unwrap_or_else(|| root.join("target/packages")),
+        );
         command.env("CARGO_PROFILE_RELEASE_LTO", "off").env("XZ", "-Zgzip -z1");
         command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         good(command.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"));

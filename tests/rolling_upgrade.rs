@@ -91,12 +91,11 @@ fn servers_of_the_version_before_go_on_while_others_are_upgraded() {
     runtime.block_on(upgrade(&url, &[ADDS]));
 
     // Both go on as they are, and after a restart.
-    for index in 0..2 {
-        let client = 10 + index as u8;
-        servers[index].kill();
+    for (server, client) in servers.iter_mut().zip(10..) {
+        server.kill();
         lease(&relay, client);
-        servers[index].start(&[]);
-        servers[index].wait_for_log("goes on with it; upgrade it too");
+        server.start(&[]);
+        server.wait_for_log("goes on with it; upgrade it too");
     }
     assert_eq!(lease(&relay, 1), first);
     let changed = rackstrap(&url, &servers[0], &["subnet", "set", "rack-a", "mtu=1400"]);
