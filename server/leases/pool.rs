@@ -80,6 +80,15 @@ impl Pool {
         None
     }
 
+    /// Has the search go on at part `part` of `parts` equal ones of each range. Servers that share the
+    /// pool and have a part each offer different addresses, until they come to the next one's.
+    pub fn begin_at(&mut self, part: usize, parts: usize) {
+        for range in &mut self.ranges {
+            let first = u64::from(range.size) * part as u64 / parts.max(1) as u64;
+            range.cursor = u32::try_from(first).unwrap_or(0);
+        }
+    }
+
     /// How many addresses there are, and how many of them are free.
     pub fn count(&self) -> (u64, u64) {
         let size = self.ranges.iter().map(|range| u64::from(range.size)).sum();
@@ -224,6 +233,19 @@ mod tests {
         assert_eq!([take(&mut pool), take(&mut pool)], [3, 1]);
         assert_eq!(pool.next_free(), None);
         assert_eq!(pool.count(), (3, 0));
+    }
+
+    #[test]
+    fn servers_that_share_a_pool_begin_in_different_parts_and_use_all_of_it() {
+        let mut pool = pool(&[("10.0.0.1", "10.0.0.9")]);
+        let take = |pool: &mut Pool| {
+            let address = pool.next_free()?;
+            pool.set_free(address, false);
+            Some(address.octets()[3])
+        };
+        pool.begin_at(1, 3);
+        let all: Vec<u8> = std::iter::from_fn(|| take(&mut pool)).collect();
+        assert_eq!(all, [4, 5, 6, 7, 8, 9, 1, 2, 3]);
     }
 
     #[test]

@@ -152,7 +152,7 @@ impl LeaseBook {
         for peer in peers.iter().filter(|peer| !table.is_peer(**peer, now)) {
             tracing::info!("the DHCP server at {peer} shares this database");
         }
-        table.note_peers(peers, now + PEER_SECONDS);
+        table.note_peers(peers, now, now + PEER_SECONDS);
     }
 
     /// Reads every lease again.

@@ -64,6 +64,10 @@ pub struct Table {
     own: BTreeMap<String, Vec<Ipv4Addr>>,
     /// The addresses of servers that share the database, and until when that is believed.
     peers: HashMap<Ipv4Addr, i64>,
+    /// Other servers on the database by the lowest of their addresses, and until when they are known.
+    servers: HashMap<Ipv4Addr, i64>,
+    /// Which part of every pool is this server's, and of how many; none of zero while it is alone.
+    share: (usize, usize),
     /// Which host is known by what besides its MACs.
     identities: HashMap<Identity, String>,
     /// Which host has which port of InfiniBand.

@@ -241,6 +241,22 @@ fn what_belongs_to_the_network_is_never_given() {
 }
 
 #[test]
+fn servers_on_one_database_offer_from_parts_of_their_own_first() {
+    let mut table = table(&site());
+    table.set_own_addresses("eth0", vec![address(3)]);
+    let free = |table: &mut Table| facts_of(table, &client(1), None, NOW).free;
+    assert_eq!(free(&mut table), Some(address(100)));
+    // One server before this one, which has two addresses.
+    table.note_peers(vec![address(9), address(2)], NOW, NOW + 30);
+    assert_eq!(free(&mut table), Some(address(102)));
+    table.set_site(2, &site(), NOW);
+    assert_eq!(free(&mut table), Some(address(102)), "after a change, too");
+    // Another one behind it; the first is gone meanwhile.
+    table.note_peers(vec![address(4)], NOW + 40, NOW + 70);
+    assert_eq!(free(&mut table), Some(address(100)));
+}
+
+#[test]
 fn only_who_comes_early_in_its_lease_is_answered_from_memory() {
     let mut table = table(&site());
     table.put(lease(100, 1, NOW + 3600));
