@@ -176,24 +176,20 @@ impl Together {
         Some(Self { merged, theirs, changed })
     }
 
-    /// The values that both changed, each at its key.
-    fn conflicts(&self, last: &LastChange) -> FormErrors {
-        let mut form_errors = FormErrors::default();
-        for MergeConflict { path, base, mine, theirs } in &self.merged.conflicts {
-            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+    /// The values that both changed.
+    fn conflicts(&self, last: &LastChange) -> Vec<Overtaken> {
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".into());
+        let one = |MergeConflict { path, base, mine, theirs }: &MergeConflict| Overtaken {
             // The section and the name are those of the form.
-            let within = path.get(2..).unwrap_or_default();
-            let what =
-                if within.len() > 1 { format!("{}: ", within.join(".")) } else { String::new() };
-            let text = format!(
-                "{what}was {}; now {} ({last}); you entered {}. Review again to keep yours.",
+            path: path.get(2..).unwrap_or_default().to_vec(),
+            text: format!(
+                "was {}; now {} ({last}); you entered {}. Review again to keep yours.",
                 text(base),
                 text(theirs),
                 text(mine)
-            );
-            form_errors.add(within.first().map_or("", String::as_str), text);
-        }
-        form_errors
+            ),
+        };
+        self.merged.conflicts.iter().map(one).collect()
     }
 }
 
@@ -474,13 +470,28 @@ impl Refusal {
     }
 }
 
-/// Errors of fields for a page that has none.
-fn placed(form_errors: &FormErrors) -> Vec<String> {
-    let one = |(place, text): (&str, &str)| match text.starts_with(place) {
-        true => text.to_owned(),
-        false => format!("{place}: {text}"),
-    };
-    form_errors.iter().map(one).collect()
+/// A value that two editors have changed.
+struct Overtaken {
+    /// Where it is in the entry.
+    path: Vec<String>,
+    text: String,
+}
+
+impl Overtaken {
+    /// With its place, for a page without fields.
+    fn placed(&self) -> String {
+        match self.path.is_empty() {
+            true => self.text.clone(),
+            false => format!("{}: {}", self.path.join("."), self.text),
+        }
+    }
+
+    /// At the field of its key, which says the rest of the place where that is within the key.
+    fn put_at_field(&self, form_errors: &mut FormErrors) {
+        let field = self.path.first().map_or("", String::as_str);
+        let text = if self.path.len() > 1 { self.placed() } else { self.text.clone() };
+        form_errors.add(field, text);
+    }
 }
 
 fn json(site: &Site) -> String {
@@ -693,8 +704,12 @@ async fn go_on(
         draft.seen = alone.digest(&site);
         if !conflicts.is_empty() {
             let refusal = match draft.fields {
-                Some(_) => Refusal::Fields(conflicts),
-                None => Refusal::Said(placed(&conflicts)),
+                Some(_) => {
+                    let mut form_errors = FormErrors::default();
+                    conflicts.iter().for_each(|one| one.put_at_field(&mut form_errors));
+                    Refusal::Fields(form_errors)
+                }
+                None => Refusal::Said(conflicts.iter().map(Overtaken::placed).collect()),
             };
             return page(ui, operator, draft, Some(refusal), None).await;
         }
