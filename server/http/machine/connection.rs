@@ -20,8 +20,9 @@ use crate::files;
 /// whoever shares the thread waits with it.
 const CALL_BYTES: usize = 1024 * 1024;
 
-/// How much of a file is encrypted at a time: four records of TLS.
-const ENCRYPT_BYTES: usize = 64 * 1024;
+/// How much of a file is read and encrypted at a time: the plaintext of one TLS record (RFC 8446
+/// section 5.1). Each connection keeps this much.
+const ENCRYPT_BYTES: usize = 16 * 1024;
 
 /// A connection of a client.
 pub(super) struct Connection {
