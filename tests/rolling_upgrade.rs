@@ -39,6 +39,54 @@ async fn migrations(more: &[(&str, &str)]) -> Migrator {
     Migrator::new(directory.path()).await.unwrap()
 }
 
+/// Why a statement cannot stand in a migration that only adds; none if it can.
+fn takes_away(statement: &str) -> Option<&'static str> {
+    let words: Vec<String> =
+        statement.split_whitespace().map(|word| word.to_ascii_uppercase()).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let has = |pair: [&str; 2]| words.windows(2).any(|next| next == pair);
+    match words[..] {
+        ["CREATE", "TABLE", ..] | ["CREATE", "INDEX", ..] => None,
+        ["ALTER", "TABLE", _, "ADD", "COLUMN", ..] if has(["NOT", "NULL"]) => {
+            (!words.contains(&"DEFAULT")).then_some("a column that older programs do not fill")
+        }
+        ["ALTER", "TABLE", _, "ADD", "COLUMN", ..] => None,
+        _ => Some("neither a table, an index nor a column"),
+    }
+}
+
+#[test]
+fn new_migrations_of_the_first_thousand_only_add() {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    for entry in fs::read_dir(own).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let number = name.split_once('_').and_then(|(number, _)| number.parse::<u32>().ok());
+        // Those before it were there when servers of two versions did not share a database.
+        if !number.is_some_and(|number| (112..1000).contains(&number)) {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("--"));
+        let statements = lines.collect::<Vec<_>>().join("\n");
+        for statement in statements.split(';').filter(|text| !text.trim().is_empty()) {
+            assert_eq!(takes_away(statement), None, "{name}: {statement}");
+        }
+    }
+    for (statement, may_stand) in [
+        (ADDS.1.split(';').next().unwrap(), true),
+        ("CREATE INDEX x ON hosts (rack)", true),
+        ("alter table hosts add column note text", true),
+        ("ALTER TABLE hosts ADD COLUMN note TEXT NOT NULL", false),
+        ("ALTER TABLE hosts RENAME COLUMN note TO notes", false),
+        ("DROP TABLE hosts", false),
+        ("CREATE UNIQUE INDEX x ON hosts (rack)", false),
+        ("UPDATE hosts SET rack = ''", false),
+    ] {
+        assert_eq!(takes_away(statement).is_none(), may_stand, "{statement}");
+    }
+}
+
 async fn upgrade(url: &str, more: &[(&str, &str)]) {
     let migrations = migrations(more).await;
     if url.starts_with("postgres") {
