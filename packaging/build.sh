@@ -40,8 +40,9 @@ version=${VERSION:-$(version)}
 
 strip_for() {
   case $arch in
+  "$(dpkg --print-architecture)") strip "$@" ;;
   arm64) aarch64-linux-gnu-strip "$@" ;;
-  *) strip "$@" ;;
+  *) x86_64-linux-gnu-strip "$@" ;;
   esac
 }
 

@@ -14,7 +14,8 @@ esac
 triple=$cpu-unknown-linux-gnu
 own=$(rustc -vV | sed -n 's/^host: //p')
 if [ "$own" != "$triple" ]; then
-  tests/tools/install-packages.sh "gcc-$cpu-linux-gnu" "libc6-dev-$arch-cross" "binutils-$cpu-linux-gnu" >&2
+  # Debian writes x86-64 in names of packages, and x86_64 in those of programs.
+  tests/tools/install-packages.sh "gcc-${cpu/_/-}-linux-gnu" "libc6-dev-$arch-cross" "binutils-${cpu/_/-}-linux-gnu" >&2
   if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple/lib" ]; then
     command -v rustup >/dev/null || {
       echo "Rust's standard library for $triple is missing, and rustup, which installs it, too" >&2
