@@ -66,7 +66,8 @@ pub struct Table {
     peers: HashMap<Ipv4Addr, i64>,
     /// Other servers on the database by the lowest of their addresses, and until when they are known.
     servers: HashMap<Ipv4Addr, i64>,
-    /// Which part of every pool is this server's, and of how many; none of zero while it is alone.
+    /// Which part of every pool this server begins in, and how many parts there are; no parts while
+    /// it knows of no other server.
     share: (usize, usize),
     /// Which host is known by what besides its MACs.
     identities: HashMap<Identity, String>,
