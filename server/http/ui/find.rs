@@ -66,8 +66,8 @@ pub(super) async fn show(
 fn pages(frame: &Frame, text: &str) -> Vec<Found> {
     let text = text.to_lowercase();
     let page = |label: String, path: &str| Found { kind: "page", label, href: format!("/{path}") };
-    let others = sections().filter(|section| frame.shows(section.path));
-    let others = others.map(|section| page(section.label(), section.path));
+    let others = sections().filter(|section| frame.shows(section.path()));
+    let others = others.map(|section| page(section.label(), section.path()));
     // It is no entry of the menu, and what somebody looks for who begins.
     let import = (frame.role >= Role::Operator).then(|| page("Import".into(), "import"));
     let all = std::iter::once(page("Fleet".into(), "")).chain(others).chain(import);

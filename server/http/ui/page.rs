@@ -13,47 +13,84 @@ use super::session::Notice;
 use super::theme::Theme;
 use crate::model::{Limits, NounKind, OutsideLimits, Role, limits_text};
 
-/// A section of the UI: an entry of the menu.
-pub(crate) struct Section {
-    /// The first segment of the path of its pages.
-    pub path: &'static str,
+/// A section of the UI: a list, and the pages of what is in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Section {
+    /// The entries of a noun.
+    Noun(NounKind),
+    /// A page of its own, by its path.
+    Page(&'static str),
 }
 
 impl Section {
+    /// The first segment of the path of its pages.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Noun(kind) => kind.section(),
+            Self::Page(path) => path,
+        }
+    }
+
     /// The path as a word: `Hosts`.
-    pub(crate) fn label(&self) -> String {
-        let (first, rest) = self.path.split_at(1);
+    pub(crate) fn label(self) -> String {
+        let (first, rest) = self.path().split_at(1);
         first.to_ascii_uppercase() + rest
     }
 }
 
-/// The nouns in the order of the menu. Its length makes a new one fail to compile until it is here.
-const NOUNS: [NounKind; NounKind::ALL.len()] = [
-    NounKind::Host,
-    NounKind::Rack,
-    NounKind::Switch,
-    NounKind::Subnet,
-    NounKind::Tenant,
-    NounKind::ProfileTree,
-    NounKind::Image,
-];
+/// An entry of the menu: sections that are used together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Area {
+    /// What the menu calls it.
+    pub label: &'static str,
+    sections: &'static [Section],
+}
 
-/// What the menu has after the nouns.
-const OTHERS: [&str; 9] = [
-    "checks",
-    "leases",
-    "discovered",
-    "roll-out",
-    "events",
-    "revisions",
-    "audit",
-    "users",
-    "access",
-];
+impl Area {
+    /// Its sections that somebody sees.
+    pub(crate) fn sections(&self, frame: &Frame) -> impl Iterator<Item = Section> {
+        self.sections.iter().copied().filter(|section| frame.shows(section.path()))
+    }
 
-/// The menu.
+    /// Where its entry of the menu leads.
+    pub(crate) fn path(&self) -> &'static str {
+        self.sections.first().map_or("", |section| section.path())
+    }
+
+    /// Whether a section belongs to it.
+    pub(crate) fn has(&self, section: &str) -> bool {
+        self.sections.iter().any(|own| own.path() == section)
+    }
+}
+
+/// The menu beside *Fleet*.
+pub(crate) const AREAS: [Area; 5] = {
+    use NounKind::{Host, Image, ProfileTree, Rack, Subnet, Switch, Tenant};
+    use Section::{Noun, Page};
+    [
+        Area { label: "Hosts", sections: &[Noun(Host), Noun(Rack), Page("discovered")] },
+        Area {
+            label: "Network",
+            sections: &[Noun(Subnet), Page("leases"), Noun(Switch), Noun(Tenant)],
+        },
+        Area { label: "Boot", sections: &[Noun(ProfileTree), Noun(Image)] },
+        Area { label: "Changes", sections: &[Page("roll-out"), Page("revisions")] },
+        Area { label: "Activity", sections: &[Page("events"), Page("checks"), Page("audit")] },
+    ]
+};
+
+/// What belongs to the user rather than to the site; its entry has the user's name.
+pub(crate) const ACCOUNT: Area =
+    Area { label: "Account", sections: &[Section::Page("access"), Section::Page("users")] };
+
+/// The whole menu, except *Fleet*.
+pub(crate) fn menu() -> impl Iterator<Item = Area> {
+    AREAS.into_iter().chain([ACCOUNT])
+}
+
+/// Every section, in the order of the menu.
 pub(crate) fn sections() -> impl Iterator<Item = Section> {
-    NOUNS.into_iter().map(NounKind::section).chain(OTHERS).map(|path| Section { path })
+    menu().flat_map(|area| area.sections).copied()
 }
 
 /// The frame around the content of a page.
@@ -94,6 +131,11 @@ impl Frame {
     /// The user's limits in words.
     pub(crate) fn limits_text(&self) -> String {
         limits_text(&self.limits)
+    }
+
+    /// The area of the page; none of *Fleet* and of what is found by its name.
+    pub(crate) fn area(&self) -> Option<Area> {
+        menu().find(|area| area.has(self.section))
     }
 
     /// Whether the menu has a section.
@@ -157,7 +199,19 @@ impl Slice {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn every_noun_is_in_the_menu_and_every_section_is_in_it_once() {
+        let all: Vec<&str> = sections().map(Section::path).collect();
+        for kind in NounKind::ALL {
+            assert!(all.contains(&kind.section()), "{} has no entry in the menu", kind.section());
+        }
+        let once: BTreeSet<&&str> = all.iter().collect();
+        assert_eq!(once.len(), all.len(), "{all:?}");
+    }
 
     #[test]
     fn a_slice_is_never_outside_the_list() {
