@@ -143,13 +143,20 @@ pub(crate) async fn set_by<T: Noun>(
     let values: Vec<(String, String)> =
         values.into_iter().map(|KeyValue { key, value }| (key, value)).collect();
     let summary = format!("set {} {name}", T::NOUN);
-    commit(context, &summary, dry_run, |site| {
+    let mut is_new = false;
+    let code = commit(context, &summary, dry_run, |site| {
         let all = T::all_mut(site);
+        is_new = !all.contains_key(&name);
         let entry = set_values(all.get(&name), &values)?;
         all.insert(name.clone(), entry);
         Ok(())
     })
-    .await
+    .await?;
+    // The name may have been misspelt.
+    if is_new && code == ExitCode::SUCCESS {
+        eprintln!("note: {} \"{name}\" is new", T::NOUN);
+    }
+    Ok(code)
 }
 
 /// Removes entries.

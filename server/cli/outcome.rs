@@ -62,7 +62,7 @@ pub(super) async fn print_outcome_with(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The lines that a change adds and removes in generated files. New hosts are only counted.
+/// The lines that a change adds and removes in generated files. Hosts that had none are only counted.
 pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
     let mut lines = Vec::new();
     for group in consequences.hosts.iter().filter(|group| !group.is_new) {
@@ -80,9 +80,10 @@ pub(super) fn consequence_lines(consequences: &Consequences) -> Vec<String> {
         lines.push(format!("{word} {}:", change.some_switches()));
         lines.extend(change.lines.iter().map(|line| format!("  {}", line.text)));
     }
-    let new: usize =
+    let first: usize =
         consequences.hosts.iter().filter(|group| group.is_new).map(|group| group.hosts.len()).sum();
-    lines.extend((new > 0).then(|| format!("{new} new host{}", if new == 1 { "" } else { "s" })));
+    let hosts = if first == 1 { "host" } else { "hosts" };
+    lines.extend((first > 0).then(|| format!("first network configuration of {first} {hosts}")));
     lines
 }
 
