@@ -67,8 +67,8 @@ impl Build {
         if runs_scripts && arch != own && !runs_programs_of(arch) {
             bail!(
                 "the packages of a disk image run their scripts, and this machine does not run \
-                 programs of {}: install qemu-user-static and binfmt-support, or build it on an \
-                 {} machine",
+                 programs of {}: install qemu-user-static, binfmt-support and arch-test, or \
+                 build it on an {} machine",
                 arch.label(),
                 arch.label(),
             );

@@ -257,7 +257,7 @@ fn finish(
     assemble(&raw, [(ESP_AT, &esp), (ROOT_AT, &root)], root_mib, identities)?;
     if system.boots_by_bios() {
         system.embed_bios(&raw)?;
-    } else {
+    } else if system.efi.has_bios {
         step.say("without GRUB for BIOS (grub-pc-bin): the image boots by UEFI alone");
     }
     step.say("compressing the image");
@@ -359,6 +359,8 @@ struct EfiPrograms {
     removable: &'static str,
     /// How the names of the others end.
     suffix: &'static str,
+    /// Whether machines of the architecture may have a BIOS instead.
+    has_bios: bool,
     /// Its serial console.
     console: &'static str,
     /// What makes GRUB use it; of arm64 it is the firmware's own console.
@@ -375,6 +377,7 @@ const EFI: [EfiPrograms; 2] = [
         mok: "usr/lib/shim/mmx64.efi.signed",
         removable: "BOOTX64.EFI",
         suffix: "x64.efi",
+        has_bios: true,
         console: "ttyS0",
         grub_serial: "serial --unit=0 --speed=115200\nterminal_output console serial\n",
     },
@@ -387,6 +390,7 @@ const EFI: [EfiPrograms; 2] = [
         mok: "usr/lib/shim/mmaa64.efi.signed",
         removable: "BOOTAA64.EFI",
         suffix: "aa64.efi",
+        has_bios: false,
         console: "ttyAMA0",
         grub_serial: "",
     },
