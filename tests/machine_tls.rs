@@ -118,6 +118,69 @@ fn hosts_fetch_by_https_with_the_suites_of_ipxe_and_of_firmware() {
     assert!((7299..=7300).contains(&days), "{days}");
 }
 
+/// A root, a CA below it that signs for the server, and the server's pair with that CA behind it: `pair.crt`, `pair.key`. `$1` is the
+/// serial number.
+const OWN_PKI: &str = r#"
+[ -e root.crt ] || {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=site root' -keyout root.key -out root.crt
+    openssl req -newkey rsa:2048 -nodes -subj '/CN=site issuer' -keyout issuer.key -out issuer.csr
+    printf 'basicConstraints=critical,CA:true\n' > issuer.ext
+    openssl x509 -req -in issuer.csr -CA root.crt -CAkey root.key -days 20 -set_serial 2 -extfile issuer.ext -out issuer.crt
+}
+openssl req -newkey rsa:2048 -nodes -subj '/CN=boot' -keyout new.key -out server.csr
+printf 'subjectAltName=IP:10.77.0.1\n' > server.ext
+openssl x509 -req -in server.csr -CA issuer.crt -CAkey issuer.key -days 10 -set_serial "$1" -extfile server.ext -out server.crt
+cat server.crt issuer.crt > new.crt
+mv new.crt pair.crt; mv new.key pair.key
+"#;
+
+#[test]
+fn a_certificate_of_ones_own_pki_is_used_and_followed() {
+    let (mut server, client) = lan(SITE, &["52:54:00:aa:00:01"]);
+    client.ip("address add 10.77.0.11/24 dev eth0");
+    client.ip("link set eth0 up");
+    let pki = server.directory.path().join("pki");
+    fs::create_dir(&pki).unwrap();
+    let make = |serial: &str| {
+        let mut script = Command::new("sh");
+        let made = script.args(["-ec", OWN_PKI, "pki", serial]).current_dir(&pki).output().unwrap();
+        assert!(made.status.success(), "{}", text(&made.stderr));
+    };
+    make("17");
+    let at = |name: &str| pki.join(name).to_str().unwrap().to_owned();
+    server.set("machine_tls_listen", "[::]:443");
+    server.set("machine_tls_certificate", &at("pair.crt"));
+    server.set("machine_tls_key", &at("pair.key"));
+    server.start(&["lan"]);
+
+    // As firmware does: by the root alone, the CA below it comes with the certificate.
+    let curl = |suite: &str| {
+        client.sh(&format!(
+            "curl -sS -m 20 --cacert {} {suite} https://10.77.0.1/healthz",
+            at("root.crt")
+        ))
+    };
+    for suite in ["--tls-max 1.2 --ciphers DHE-RSA-AES128-GCM-SHA256", ""] {
+        let got = curl(suite);
+        assert!(got.status.success(), "{suite}: {}", text(&got.stderr));
+    }
+    let serial = || {
+        let line = "openssl s_client -connect 10.77.0.1:443 </dev/null 2>/dev/null | openssl x509 -noout -serial";
+        text(&client.sh(line).stdout).trim().to_owned()
+    };
+    assert_eq!(serial(), "serial=11");
+    make("18");
+    let begin = std::time::Instant::now();
+    while serial() != "serial=12" {
+        assert!(begin.elapsed() < Duration::from_secs(20), "a renewed certificate is used");
+    }
+    // Half a renewal changes nothing.
+    fs::write(at("pair.key"), "no key").unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(curl("").status.success());
+    assert_eq!(serial(), "serial=12");
+}
+
 #[test]
 fn a_file_that_is_truncated_while_it_is_sent_ends_its_transfer_alone() {
     let rack = Rack::start();
