@@ -1,5 +1,5 @@
-//! Two servers on one link and one PostgreSQL: no address is given twice, and either answers
-//! for what the other gave.
+//! Two servers on one link and one PostgreSQL: both offer a client the same address, none is given
+//! twice, and either answers for what the other gave.
 
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
@@ -61,10 +61,22 @@ fn acquire(client: &Client, mac: [u8; 6]) -> (Ipv4Addr, Ipv4Addr) {
 }
 
 #[test]
-fn two_servers_on_one_link_give_no_address_twice_and_answer_for_each_other() {
+fn two_servers_on_one_link_offer_one_address_give_none_twice_and_answer_for_each_other() {
     const CLIENTS: u8 = 40;
     let (mut first, mut second, clients, url) = pair(SITE);
     let client = Client::bind(&clients, Ipv4Addr::UNSPECIFIED, 68, Some("eth0"));
+    // Whichever answers first: the address is the same.
+    for number in 200..220 {
+        let discover = Message::new(1, mac(number));
+        client.send(&discover, EVERYBODY);
+        let offer = || {
+            let offer = client.receive(&discover, Duration::from_secs(10)).expect("both offer");
+            (offer.option(54).unwrap(), offer.your_address())
+        };
+        let ((one, its), (other, others)) = (offer(), offer());
+        assert_ne!(one, other, "an offer of each server");
+        assert_eq!(its, others, "client {number} is offered one address by both");
+    }
     let given: HashMap<u8, (Ipv4Addr, Ipv4Addr)> =
         (0..CLIENTS).map(|number| (number, acquire(&client, mac(number)))).collect();
     let addresses: HashSet<Ipv4Addr> = given.values().map(|(address, _)| *address).collect();

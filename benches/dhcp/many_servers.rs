@@ -23,6 +23,8 @@ use crate::process::{Process, wait_until};
 const KEA: &str = "kea, PostgreSQL";
 const OURS: [&str; 3] = ["one server", "two servers", "three servers"];
 const DATABASE_CPU: &str = "of PostgreSQL";
+const NAKS: &str = "NAKs";
+const RESENT: &str = "sent again";
 const AGAIN_DATABASE_CPU: &str = "PostgreSQL, again";
 /// Kea's tables for its leases (Debian's kea-admin).
 const KEA_SCHEMA: &str = "/usr/share/kea/scripts/pgsql/dhcpdb_create.pgsql";
@@ -128,6 +130,8 @@ pub(crate) fn bench(lab: &Lab, effort: Effort) -> Findings {
             (AGAIN, 0),
             (AGAIN_CPU, 3),
             (AGAIN_DATABASE_CPU, 3),
+            (NAKS, 0),
+            (RESENT, 0),
             (LOST, 0),
         ],
     ));
@@ -232,6 +236,8 @@ impl Turn<'_> {
         samples.add(NEW_CPU, cpu * per_10k);
         samples.add(DATABASE_CPU, of_database * per_10k);
         samples.add(NEW_P99, percentile(&outcome.exchanges, 99.0));
+        samples.add(NAKS, outcome.naks as f64);
+        samples.add(RESENT, outcome.resent as f64);
         samples.add(LOST, outcome.failed as f64);
         faults.extend(outcome.faults);
 

@@ -80,13 +80,22 @@ impl Pool {
         None
     }
 
-    /// Has the search go on at part `part` of `parts` equal ones of each range. Servers that share the
-    /// pool and have a part each offer different addresses, until they come to the next one's.
-    pub fn begin_at(&mut self, part: usize, parts: usize) {
-        for range in &mut self.ranges {
-            let first = u64::from(range.size) * part as u64 / parts.max(1) as u64;
-            range.cursor = u32::try_from(first).unwrap_or(0);
-        }
+    /// The free address at a client's own place, else the next one after it: all servers that share
+    /// the pool come to the same one. Any number is a place.
+    pub fn free_at(&self, place: u64) -> Option<Ipv4Addr> {
+        let mut index = place.checked_rem(self.count().0)?;
+        let is_here = |range: &PoolRange| {
+            let beyond = index.checked_sub(u64::from(range.size));
+            index = beyond.unwrap_or(index);
+            beyond.is_none()
+        };
+        let at = self.ranges.iter().position(is_here)?;
+        let first = |turn: usize, from: usize| {
+            let range = &self.ranges[turn % self.ranges.len()];
+            Some(Ipv4Addr::from(range.first + range.free.at_or_after(from)?))
+        };
+        let here = first(at, usize::try_from(index).ok()?);
+        here.or_else(|| (1..=self.ranges.len()).find_map(|step| first(at + step, 0)))
     }
 
     /// How many addresses there are, and how many of them are free.
@@ -236,16 +245,19 @@ mod tests {
     }
 
     #[test]
-    fn servers_that_share_a_pool_begin_in_different_parts_and_use_all_of_it() {
-        let mut pool = pool(&[("10.0.0.1", "10.0.0.9")]);
-        let take = |pool: &mut Pool| {
-            let address = pool.next_free()?;
+    fn a_place_gives_the_same_address_until_it_is_taken_and_then_the_next_one() {
+        let mut pool = pool(&[("10.0.0.1", "10.0.0.2"), ("10.0.9.1", "10.0.9.3")]);
+        let at = |pool: &Pool, place| pool.free_at(place).map(|address| address.to_string());
+        let all = [0, 1, 2, 3, 4].map(|place| at(&pool, place).unwrap());
+        assert_eq!(all, ["10.0.0.1", "10.0.0.2", "10.0.9.1", "10.0.9.2", "10.0.9.3"]);
+        assert_eq!(at(&pool, u64::MAX), at(&pool, u64::MAX % 5));
+        let taken = std::iter::from_fn(|| {
+            let address = pool.free_at(3)?;
             pool.set_free(address, false);
-            Some(address.octets()[3])
-        };
-        pool.begin_at(1, 3);
-        let all: Vec<u8> = std::iter::from_fn(|| take(&mut pool)).collect();
-        assert_eq!(all, [4, 5, 6, 7, 8, 9, 1, 2, 3]);
+            Some(address.octets()[2..].to_vec())
+        });
+        assert_eq!(taken.collect::<Vec<_>>(), [[9, 2], [9, 3], [0, 1], [0, 2], [9, 1]]);
+        assert_eq!(Pool::default().free_at(1), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sqlx::postgres::{PgListener, PgPool};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::inventory::database::Sqlite;
 use crate::inventory::{Database, Postgres, now_ms};
 use crate::leases::LeaseBook;
-use crate::leases::book::{LeaseRow, SELECT_LEASES, read_lease, select_leases};
+use crate::leases::book::{read_all, read_leases};
 use crate::model::Lease;
 
 /// The channel of PostgreSQL's notifications about leases.
@@ -27,7 +28,7 @@ const POLL: Duration = Duration::from_millis(500);
 const ANSWER: Duration = Duration::from_secs(2);
 /// The delay before reconnecting to PostgreSQL.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// How many leases are taken in under one lock.
+/// How many notifications are taken in at once, and leases under one lock.
 const CHUNK: usize = 512;
 
 /// Has the database notify every change of a lease, whoever makes it. A trigger, so that no
@@ -89,7 +90,7 @@ impl LeaseBook {
         let mut listener = PgListener::connect_with(pool).await?;
         listener.listen(CHANNEL).await?;
         // What happened before the listener was there.
-        self.learn_all(pool).await?;
+        self.learn_all().await?;
         let mut hello = interval(HELLO);
         hello.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = Vec::new();
@@ -103,10 +104,15 @@ impl LeaseBook {
                 received = listener.try_recv() => {
                     let Some(first) = received? else { return Ok(()) };
                     let mut payloads = vec![first.payload().to_owned()];
-                    while let Some(next) = listener.next_buffered() {
+                    // What has come meanwhile, so that it is read by one statement: one for each
+                    // would take longer than another busy server needs to make the next leases.
+                    while payloads.len() < CHUNK
+                        && let Some(next) = listener.try_recv().now_or_never()
+                    {
+                        let Some(next) = next? else { return Ok(()) };
                         payloads.push(next.payload().to_owned());
                     }
-                    self.take_in(pool, &payloads).await?;
+                    self.take_in(&payloads).await?;
                 }
             }
             // An interface got another address: the others must not report it as a foreign server.
@@ -118,7 +124,7 @@ impl LeaseBook {
 
     /// Takes in notifications. What memory knows already costs nothing; anything else is read,
     /// since an older notification may arrive after a newer commit of our own.
-    async fn take_in(&self, pool: &PgPool, payloads: &[String]) -> sqlx::Result<()> {
+    async fn take_in(&self, payloads: &[String]) -> sqlx::Result<()> {
         let mut unknown = HashSet::new();
         for text in payloads {
             if let Some(peers) = text.strip_prefix('@') {
@@ -135,10 +141,7 @@ impl LeaseBook {
         }
         let unknown: Vec<Ipv4Addr> = unknown.into_iter().collect();
         for addresses in unknown.chunks(CHUNK) {
-            const SQL: &str = concat!(select_leases!(), " WHERE address = ANY($1)");
-            let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-            let rows: Vec<LeaseRow> = sqlx::query_as(SQL).bind(texts).fetch_all(pool).await?;
-            self.learn(addresses, rows);
+            self.learn(addresses, read_leases(self.database(), addresses).await?);
         }
         Ok(())
     }
@@ -152,20 +155,18 @@ impl LeaseBook {
         for peer in peers.iter().filter(|peer| !table.is_peer(**peer, now)) {
             tracing::info!("the DHCP server at {peer} shares this database");
         }
-        table.note_peers(peers, now, now + PEER_SECONDS);
+        table.note_peers(peers, now + PEER_SECONDS);
     }
 
     /// Reads every lease again.
-    async fn learn_all(&self, pool: &PgPool) -> sqlx::Result<()> {
+    async fn learn_all(&self) -> sqlx::Result<()> {
         let before: Vec<Ipv4Addr> = self.list().iter().map(|lease| lease.address).collect();
-        let rows: Vec<LeaseRow> = sqlx::query_as(SELECT_LEASES).fetch_all(pool).await?;
-        self.learn(&before, rows);
+        self.learn(&before, read_all(self.database()).await?);
         Ok(())
     }
 
-    /// Takes in rows that were read, and forgets those of `addresses` that have none.
-    fn learn(&self, addresses: &[Ipv4Addr], rows: Vec<LeaseRow>) {
-        let leases: Vec<Lease> = rows.into_iter().filter_map(read_lease).collect();
+    /// Takes in leases that were read, and forgets those of `addresses` that have none.
+    fn learn(&self, addresses: &[Ipv4Addr], leases: Vec<Lease>) {
         let stored: HashSet<Ipv4Addr> = leases.iter().map(|lease| lease.address).collect();
         for chunk in leases.chunks(CHUNK) {
             let mut table = self.table();
@@ -196,15 +197,13 @@ impl LeaseBook {
     async fn take_removals(&self, sqlite: &Sqlite) -> sqlx::Result<()> {
         const REMOVED: &str = "SELECT address FROM lease_removals";
         const TAKEN: &str = "DELETE FROM lease_removals WHERE address = $1";
-        const SQL: &str = concat!(select_leases!(), " WHERE address = $1");
         let removed: Vec<String> = sqlx::query_scalar(REMOVED).fetch_all(&sqlite.pool).await?;
         for text in removed {
             let turn = sqlite.turn().await;
             sqlx::query(TAKEN).bind(&text).execute(&sqlite.pool).await?;
             drop(turn);
-            let rows = sqlx::query_as(SQL).bind(&text).fetch_all(&sqlite.pool).await?;
             if let Ok(address) = text.parse() {
-                self.learn(&[address], rows);
+                self.learn(&[address], read_leases(self.database(), &[address]).await?);
             }
         }
         Ok(())

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inventory::{Database, database::with_pool};
-use crate::leases::table::Table;
+use crate::leases::table::{Choice, Table};
 use crate::model::{Lease, Site};
 use writer::Queue;
 
@@ -49,7 +49,11 @@ impl LeaseBook {
     /// Reads the leases of the database and starts the task that writes them.
     pub async fn open(database: Database) -> Result<Self, sqlx::Error> {
         let database = database.for_leases();
-        let mut table = Table::default();
+        let choice = match database {
+            Database::Sqlite(_) => Choice::InTurn,
+            Database::Postgres(_) => Choice::ByClient,
+        };
+        let mut table = Table::new(choice);
         for lease in read_all(&database).await? {
             table.put(lease);
         }
@@ -183,7 +187,7 @@ impl LeaseBook {
 
 /// A row of the table of leases.
 #[derive(sqlx::FromRow)]
-pub(super) struct LeaseRow {
+struct LeaseRow {
     address: String,
     client: String,
     nic: String,
@@ -197,7 +201,7 @@ pub(super) struct LeaseRow {
 /// A column that does not hold what it should.
 #[derive(Debug, thiserror::Error)]
 #[error("invalid {column} \"{text}\" in the table of leases: {reason}")]
-pub(super) struct InvalidColumn {
+struct InvalidColumn {
     column: &'static str,
     text: String,
     reason: String,
@@ -242,18 +246,39 @@ macro_rules! select_leases {
         "SELECT address, client, nic, subnet, state, starts_at, expires_at, taken_over FROM leases"
     };
 }
-pub(super) use select_leases;
-
 /// Every row.
-pub(super) const SELECT_LEASES: &str = select_leases!();
+const SELECT_LEASES: &str = select_leases!();
 
-async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
+/// Every lease in the database.
+pub(super) async fn read_all(database: &Database) -> Result<Vec<Lease>, sqlx::Error> {
     let rows: Vec<LeaseRow> = with_pool!(database, pool =>
         sqlx::query_as(SELECT_LEASES).fetch_all(pool).await)?;
     Ok(rows.into_iter().filter_map(read_lease).collect())
 }
 
+/// The leases that these addresses have in the database.
+pub(super) async fn read_leases(
+    database: &Database,
+    addresses: &[Ipv4Addr],
+) -> sqlx::Result<Vec<Lease>> {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    let rows: Vec<LeaseRow> = match database {
+        Database::Sqlite(sqlite) => {
+            const SQL: &str =
+                concat!(select_leases!(), " WHERE address IN (SELECT value FROM json_each($1))");
+            let texts =
+                serde_json::to_string(&texts).map_err(|error| sqlx::Error::Encode(error.into()))?;
+            sqlx::query_as(SQL).bind(texts).fetch_all(&sqlite.pool).await?
+        }
+        Database::Postgres(postgres) => {
+            const SQL: &str = concat!(select_leases!(), " WHERE address = ANY($1)");
+            sqlx::query_as(SQL).bind(texts).fetch_all(&postgres.connections().pool).await?
+        }
+    };
+    Ok(rows.into_iter().filter_map(read_lease).collect())
+}
+
 /// A stored lease. One corrupt row must not keep every other host from booting.
-pub(super) fn read_lease(row: LeaseRow) -> Option<Lease> {
+fn read_lease(row: LeaseRow) -> Option<Lease> {
     Lease::try_from(row).inspect_err(|error| tracing::error!("skipped a lease: {error}")).ok()
 }

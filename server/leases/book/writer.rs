@@ -10,8 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::statement::{Kept, Stored, read_starts, store};
-use super::{CommitError, LeaseRow, read_lease, select_leases};
-use crate::inventory::{Database, database::with_pool};
+use super::{CommitError, read_leases};
+use crate::inventory::Database;
 use crate::leases::table::Table;
 use crate::metrics::{DATABASE, LEASE_COMMIT_TIME};
 use crate::model::{Lease, LeaseState};
@@ -163,8 +163,8 @@ impl Writer {
             Ok(stored) => {
                 DATABASE.works();
                 let lost = rows.iter().map(|lease| lease.address);
-                let lost = lost.filter(|address| !stored.has(*address));
-                learn(&self.database, &self.table, lost).await;
+                let lost: Vec<_> = lost.filter(|address| !stored.has(*address)).collect();
+                learn(&self.database, &self.table, &lost).await;
                 self.note_starts(now, leases, places, stored).await;
             }
             Err(LeaseStoreError::Unreachable) => {}
@@ -267,18 +267,15 @@ fn take_commit(leases: &[Lease], places: &mut Vec<usize>) -> Vec<usize> {
 
 /// Reads the leases that another server on the database made, so that their
 /// addresses are not offered again.
-async fn learn(database: &Database, table: &Mutex<Table>, taken: impl Iterator<Item = Ipv4Addr>) {
-    const SQL: &str = concat!(select_leases!(), " WHERE address = $1");
-    for address in taken {
-        let row: Result<Option<LeaseRow>, _> = with_pool!(database, pool =>
-            sqlx::query_as(SQL).bind(address.to_string()).fetch_optional(pool).await);
-        match row {
-            Ok(row) => {
-                let lease = row.and_then(read_lease);
-                let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
-                lease.into_iter().for_each(|lease| memory.put(lease));
-            }
-            Err(error) => tracing::warn!("cannot read the lease of {address}: {error}"),
+async fn learn(database: &Database, table: &Mutex<Table>, taken: &[Ipv4Addr]) {
+    if taken.is_empty() {
+        return;
+    }
+    match read_leases(database, taken).await {
+        Ok(leases) => {
+            let mut memory = table.lock().unwrap_or_else(PoisonError::into_inner);
+            leases.into_iter().for_each(|lease| memory.put(lease));
         }
+        Err(error) => tracing::warn!("cannot read leases that another server made: {error}"),
     }
 }

@@ -3,9 +3,10 @@
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use super::{Held, HeldOffer, Table, nic_of};
+use super::{Choice, Held, HeldOffer, Table, nic_of};
 use crate::leases::facts::LeaseFacts;
 use crate::model::{ClientKey, Host, LeaseState, NicAddress};
 
@@ -61,10 +62,14 @@ impl Table {
         facts.requested_is_free = requested.is_some_and(|address| self.is_free(address));
         if facts.leased.or(facts.offered).is_none() {
             let stranger = !matches!(client, ClientKey::Host(_));
+            let choice = self.choice;
             let network = self.networks.get_mut(&net.network());
             facts.free = network
                 .filter(|network| !stranger || network.has_room_for_strangers())
-                .and_then(|network| network.pool.next_free());
+                .and_then(|network| match choice {
+                    Choice::InTurn => network.pool.next_free(),
+                    Choice::ByClient => network.pool.free_at(place_of(client, nic)),
+                });
         }
         facts
     }
@@ -128,6 +133,13 @@ impl Table {
         };
         self.by_client.find(client).filter(is_its).collect()
     }
+}
+
+/// A client's own place in a pool, by a digest: servers of all versions must come to the same one.
+fn place_of(client: &ClientKey, nic: Option<NicAddress>) -> u64 {
+    let mut digest = Sha256::new_with_prefix(client.to_string());
+    digest.update(nic.map(|nic| format!(" {nic}")).unwrap_or_default());
+    digest.finalize().first_chunk().copied().map_or(0, u64::from_be_bytes)
 }
 
 /// Whether a host had this NIC, and has it no longer.

@@ -62,13 +62,10 @@ pub struct Table {
     kept_off: Addresses,
     /// This server's own addresses, by interface.
     own: BTreeMap<String, Vec<Ipv4Addr>>,
+    /// How a new client's address is chosen.
+    choice: Choice,
     /// The addresses of servers that share the database, and until when that is believed.
     peers: HashMap<Ipv4Addr, i64>,
-    /// Other servers on the database by the lowest of their addresses, and until when they are known.
-    servers: HashMap<Ipv4Addr, i64>,
-    /// Which part of every pool this server begins in, and how many parts there are; no parts while
-    /// it knows of no other server.
-    share: (usize, usize),
     /// Which host is known by what besides its MACs.
     identities: HashMap<Identity, String>,
     /// Which host has which port of InfiniBand.
@@ -76,6 +73,17 @@ pub struct Table {
     /// The name of every subnet that has or had a lease.
     subnets: IndexSet<String>,
     revision: Option<i64>,
+}
+
+/// How a new client's address is chosen among the free ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// In turn, so that one that was given back rests the longest: for a server that is alone.
+    #[default]
+    InTurn,
+    /// By who the client is: servers that share the pools offer one client the same address, and
+    /// two clients different ones, without asking each other.
+    ByClient,
 }
 
 /// A lease without its address. There may be 100,000: each byte counts.
@@ -197,6 +205,11 @@ impl Table {
 }
 
 impl Table {
+    /// No lease and no site yet.
+    pub fn new(choice: Choice) -> Self {
+        Self { choice, ..Self::default() }
+    }
+
     /// Brings the table up to `now` (Unix seconds) and to a revision of the site: what has run
     /// out by then is free.
     pub(super) fn bring_up_to(&mut self, revision: i64, site: &Site, now: i64) {

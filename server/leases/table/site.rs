@@ -19,7 +19,6 @@ impl Table {
         self.owners = owners(site);
         self.kept_off = kept_off(site);
         self.networks = networks(site);
-        self.share_pools();
         self.rename_clients(site);
         self.mark_all(now);
     }
@@ -38,29 +37,9 @@ impl Table {
         self.own.values().flatten().copied().collect()
     }
 
-    /// Notes that a server on the same database has these addresses, until `until`.
-    pub fn note_peers(&mut self, peers: Vec<Ipv4Addr>, now: i64, until: i64) {
-        if let Some(first) = peers.iter().min() {
-            self.servers.retain(|_, until| *until > now);
-            self.servers.insert(*first, until);
-            let own = self.own_addresses().into_iter().min();
-            let before = self.servers.keys().filter(|server| Some(**server) < own).count();
-            let share = (before, self.servers.len() + 1);
-            if self.share != share {
-                self.share = share;
-                self.share_pools();
-            }
-        }
+    /// Notes that servers on the same database have these addresses, until `until`.
+    pub fn note_peers(&mut self, peers: Vec<Ipv4Addr>, until: i64) {
         self.peers.extend(peers.into_iter().map(|peer| (peer, until)));
-    }
-
-    /// Has each server on the database offer addresses of its own part of every pool first: two that
-    /// offered the same one would have to refuse one of their clients.
-    fn share_pools(&mut self) {
-        let (part, parts) = self.share;
-        if parts > 1 {
-            self.networks.values_mut().for_each(|network| network.pool.begin_at(part, parts));
-        }
     }
 
     /// Whether an address is that of a server on the same database.

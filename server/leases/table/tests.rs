@@ -241,19 +241,39 @@ fn what_belongs_to_the_network_is_never_given() {
 }
 
 #[test]
-fn servers_on_one_database_offer_from_parts_of_their_own_first() {
-    let mut table = table(&site());
-    table.set_own_addresses("eth0", vec![address(3)]);
-    let free = |table: &mut Table| facts_of(table, &client(1), None, NOW).free;
-    assert_eq!(free(&mut table), Some(address(100)));
-    // One server before this one, which has two addresses.
-    table.note_peers(vec![address(9), address(2)], NOW, NOW + 30);
-    assert_eq!(free(&mut table), Some(address(102)));
-    table.set_site(2, &site(), NOW);
-    assert_eq!(free(&mut table), Some(address(102)), "after a change, too");
-    // Another one behind it; the first is gone meanwhile.
-    table.note_peers(vec![address(4)], NOW + 40, NOW + 70);
-    assert_eq!(free(&mut table), Some(address(100)));
+fn servers_that_share_pools_offer_a_client_the_same_address_and_two_clients_different_ones() {
+    let mut site = Site::default();
+    let subnet = subnet("10.0.0.0/24", &[("10.0.0.50", "10.0.0.149")]);
+    site.subnets.insert("provisioning".into(), subnet);
+    let server = || {
+        let mut table = Table::new(Choice::ByClient);
+        table.set_site(1, &site, NOW);
+        table
+    };
+    let (mut one, mut other) = (server(), server());
+    let offer = |table: &mut Table, number: u8| {
+        let address = facts_of(table, &client(number), None, NOW).free.unwrap();
+        table.offer(&client(number), NIC, address, NOW + 60);
+        address
+    };
+    // In another order at each server.
+    let at_one: Vec<Ipv4Addr> = (1..=40).map(|number| offer(&mut one, number)).collect();
+    let mut at_other: Vec<Ipv4Addr> = (1..=40).rev().map(|it| offer(&mut other, it)).collect();
+    at_other.reverse();
+    let same = at_one.iter().zip(&at_other).filter(|(one, other)| one == other).count();
+    // The others met somebody else's offer at their place, each at one of the servers.
+    assert!(same > 20, "{same} of 40: {at_one:?} {at_other:?}");
+    for addresses in [&at_one, &at_other] {
+        assert_eq!(addresses.iter().collect::<HashSet<_>>().len(), 40);
+    }
+    // Written down, since servers of two versions share pools during an upgrade.
+    assert_eq!(at_one[0], address(95));
+    // The whole pool is used.
+    for number in 41..=100 {
+        let address = facts_of(&mut one, &client(number), None, NOW).free.unwrap();
+        one.put(lease(address.octets()[3], number, NOW + 60));
+    }
+    assert_eq!(facts_of(&mut one, &client(101), None, NOW).free, None);
 }
 
 #[test]
