@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sqlx::postgres::{PgListener, PgPool};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::inventory::database::Sqlite;
@@ -26,7 +26,8 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long an announcement may take. It is sent by the connection that listens: one that lost its
 /// server without a word would be silent for ever.
 const ANSWER: Duration = Duration::from_secs(2);
-/// The delay before reconnecting to PostgreSQL.
+/// The delay before reconnecting to PostgreSQL: after a connection that lasted, and at most.
+const RECONNECT_FIRST: Duration = Duration::from_millis(50);
 const RECONNECT: Duration = Duration::from_secs(1);
 /// How many notifications are taken in at once, and leases under one lock.
 const CHUNK: usize = 512;
@@ -71,12 +72,17 @@ impl LeaseBook {
     }
 
     async fn watch_notifications(&self, postgres: &Postgres) {
+        let mut delay = RECONNECT_FIRST;
         loop {
+            let began = Instant::now();
             let connections = postgres.connections();
             if let Err(error) = connections.wait_for(self.listen(&connections.pool)).await {
                 tracing::warn!(%error, "lost the notification channel to PostgreSQL; reconnecting");
             }
-            sleep(RECONNECT).await;
+            // Soon at first: on a new primary the others may be leasing already.
+            delay = if began.elapsed() > RECONNECT { RECONNECT_FIRST } else { delay * 2 };
+            delay = delay.min(RECONNECT);
+            sleep(delay).await;
         }
     }
 
@@ -88,6 +94,9 @@ impl LeaseBook {
         }
         transaction.commit().await?;
         let mut listener = PgListener::connect_with(pool).await?;
+        // A connection that is lost must be seen here, since what was told meanwhile is lost, too: a
+        // receive that is dropped while it reconnects would not say so.
+        listener.eager_reconnect(false);
         listener.listen(CHANNEL).await?;
         // What happened before the listener was there.
         self.learn_all().await?;
