@@ -246,8 +246,13 @@ async fn ask_postgres(postgres: &Postgres) {
     loop {
         let failure = match timeout(ASK_EVERY, ask(&mut connection, postgres)).await {
             Ok(Ok(answered)) => {
-                let is_other = known.replace(answered.clone()).is_some_and(|it| it != answered);
-                let was_away = away_since.take().is_some_and(|since| since.elapsed() > OUTAGE);
+                let away = away_since.take().map(|since| since.elapsed());
+                // After a failure before the first answer, the connections may be to any of them.
+                let is_other = match known.replace(answered.clone()) {
+                    Some(before) => before != answered,
+                    None => away.is_some(),
+                };
+                let was_away = away.is_some_and(|away| away > OUTAGE);
                 // One that was slow for a moment still has its connections.
                 if is_other || was_away {
                     postgres.renew();
