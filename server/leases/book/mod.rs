@@ -10,7 +10,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::inventory::{Database, database::with_pool};
-use crate::leases::table::{Choice, Table};
+use crate::leases::table::{Allocation, Table};
 use crate::model::{Lease, Site};
 use writer::Queue;
 
@@ -49,11 +49,11 @@ impl LeaseBook {
     /// Reads the leases of the database and starts the task that writes them.
     pub async fn open(database: Database) -> Result<Self, sqlx::Error> {
         let database = database.for_leases();
-        let choice = match database {
-            Database::Sqlite(_) => Choice::InTurn,
-            Database::Postgres(_) => Choice::ByClient,
+        let allocation = match database {
+            Database::Sqlite(_) => Allocation::InTurn,
+            Database::Postgres(_) => Allocation::ByClient,
         };
-        let mut table = Table::new(choice);
+        let mut table = Table::new(allocation);
         for lease in read_all(&database).await? {
             table.put(lease);
         }
@@ -272,7 +272,9 @@ pub(super) async fn read_leases(
         }
         Database::Postgres(postgres) => {
             const SQL: &str = concat!(select_leases!(), " WHERE address = ANY($1)");
-            sqlx::query_as(SQL).bind(texts).fetch_all(&postgres.connections().pool).await?
+            let connections = postgres.connections();
+            let read = sqlx::query_as(SQL).bind(texts).fetch_all(&connections.pool);
+            connections.wait_for(read).await?
         }
     };
     Ok(rows.into_iter().filter_map(read_lease).collect())

@@ -6,7 +6,7 @@ use ipnet::Ipv4Net;
 use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
-use super::{Choice, Held, HeldOffer, Table, nic_of};
+use super::{Allocation, Held, HeldOffer, Table, nic_of};
 use crate::leases::facts::LeaseFacts;
 use crate::model::{ClientKey, Host, LeaseState, NicAddress};
 
@@ -62,13 +62,13 @@ impl Table {
         facts.requested_is_free = requested.is_some_and(|address| self.is_free(address));
         if facts.leased.or(facts.offered).is_none() {
             let stranger = !matches!(client, ClientKey::Host(_));
-            let choice = self.choice;
+            let allocation = self.allocation;
             let network = self.networks.get_mut(&net.network());
             facts.free = network
                 .filter(|network| !stranger || network.has_room_for_strangers())
-                .and_then(|network| match choice {
-                    Choice::InTurn => network.pool.next_free(),
-                    Choice::ByClient => network.pool.free_at(place_of(client, nic)),
+                .and_then(|network| match allocation {
+                    Allocation::InTurn => network.pool.next_free(),
+                    Allocation::ByClient => network.pool.free_at(place_of(client, nic)),
                 });
         }
         facts

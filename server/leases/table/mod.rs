@@ -63,7 +63,7 @@ pub struct Table {
     /// This server's own addresses, by interface.
     own: BTreeMap<String, Vec<Ipv4Addr>>,
     /// How a new client's address is chosen.
-    choice: Choice,
+    allocation: Allocation,
     /// The addresses of servers that share the database, and until when that is believed.
     peers: HashMap<Ipv4Addr, i64>,
     /// Which host is known by what besides its MACs.
@@ -77,7 +77,7 @@ pub struct Table {
 
 /// How a new client's address is chosen among the free ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
+pub enum Allocation {
     /// In turn, so that one that was given back rests the longest: for a server that is alone.
     #[default]
     InTurn,
@@ -206,8 +206,8 @@ impl Table {
 
 impl Table {
     /// No lease and no site yet.
-    pub fn new(choice: Choice) -> Self {
-        Self { choice, ..Self::default() }
+    pub fn new(allocation: Allocation) -> Self {
+        Self { allocation, ..Self::default() }
     }
 
     /// Brings the table up to `now` (Unix seconds) and to a revision of the site: what has run

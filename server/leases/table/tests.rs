@@ -246,7 +246,7 @@ fn servers_that_share_pools_offer_a_client_the_same_address_and_two_clients_diff
     let subnet = subnet("10.0.0.0/24", &[("10.0.0.50", "10.0.0.149")]);
     site.subnets.insert("provisioning".into(), subnet);
     let server = || {
-        let mut table = Table::new(Choice::ByClient);
+        let mut table = Table::new(Allocation::ByClient);
         table.set_site(1, &site, NOW);
         table
     };
