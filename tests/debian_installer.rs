@@ -214,7 +214,7 @@ fn debians_installer_installs_over_bond_and_vlan_and_the_host_comes_up_by_itself
 
     // Power fails: it boots the same system again.
     let identity = rack.ssh("sync; cat /etc/machine-id").unwrap();
-    drop(guest);
+    rack.runtime.block_on(guest.power_off());
     let mut guest = rack.power_on();
     let cycle = Instant::now();
     rack.wait(&mut guest, "it comes up again", BOOT, |rack| {
