@@ -114,9 +114,7 @@ fn comes_up(test: &str, during: During, from: Reached) {
     }
     let postgres = PostgresServer::start();
     let core = Netns::new("core");
-    core.ip("link add lan type bridge");
-    core.ip("address add 10.77.0.200/24 dev lan");
-    core.ip("link set lan up");
+    core.bridge("lan", "10.77.0.200/24");
     core.ip("tuntap add tap0 mode tap");
     core.ip("link set tap0 master lan up");
     let mut servers: Vec<DhcpServer> =

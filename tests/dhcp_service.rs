@@ -337,9 +337,7 @@ fn an_interface_may_vanish_come_back_and_change_its_address() {
     let (server, clients) = rack();
     server.inside.ip("link delete lan");
     server.wait_for_log("interface disappeared");
-    server.inside.ip("link add lan type bridge");
-    server.inside.ip("address add 10.77.0.9/24 dev lan");
-    server.inside.ip("link set lan up");
+    server.inside.bridge("lan", "10.77.0.9/24");
     server.inside.ip("link set p0 master lan");
     let client = client(&clients);
     wait_for("the interface is served again", || {

@@ -25,12 +25,11 @@ const LIMIT: Duration = Duration::from_secs(120);
 fn a_host_with_a_profile_boots_beside_dnsmasq() {
     for strategy in ["direct", "redirect"] {
         let (mut server, rack) = lan(SITE, &["52:54:00:cc:00:01"]);
-        rack.ip("link add br0 type bridge");
+        rack.bridge("br0", "10.77.0.2/24");
         rack.ip("link set eth0 master br0");
         rack.ip("tuntap add host0 mode tap");
         rack.ip("link set host0 master br0");
-        rack.ip("address add 10.77.0.2/24 dev br0");
-        for link in ["eth0", "host0", "br0"] {
+        for link in ["eth0", "host0"] {
             rack.ip(&format!("link set {link} up"));
         }
         let files = server.directory.path().join("files");

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rackstrap::model::{LeaseState, Mac};
@@ -106,13 +106,10 @@ fn plugged(core: &Netns, name: &str, last: u8) -> Netns {
 impl Site {
     fn start(database: Database) -> Self {
         let core = Netns::new("core");
-        core.ip("link add lan type bridge");
-        core.ip("address add 10.77.0.200/24 dev lan");
-        core.ip("link set lan up");
+        core.bridge("lan", "10.77.0.200/24");
         for rack in [78, 79] {
-            core.ip(&format!("link add rack{rack} type bridge"));
-            core.ip(&format!("link set rack{rack} up"));
-            for relay in 1..=RELAYS {
+            core.bridge(&format!("rack{rack}"), &format!("10.{rack}.0.1/16"));
+            for relay in 2..=RELAYS {
                 core.ip(&format!("address add 10.{rack}.0.{relay}/16 dev rack{rack}"));
             }
         }
@@ -186,12 +183,14 @@ fn prove_here(clients: u32, pause: Duration, database: Database) {
     let lanes = u32::from(RELAYS) * 2;
     let each = clients / lanes;
     let (served, attempts) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let primary_lost = AtomicBool::new(false);
     // When the last ACK came, and the longest time without one.
     let last = Mutex::new((Instant::now(), Duration::ZERO));
     let begun = Instant::now();
     let (mut kills, mut failed_over) = (0, None);
     let acknowledged = std::thread::scope(|scope| {
         let (served, attempts, last, core) = (&served, &attempts, &last, &site.core);
+        let primary_lost = &primary_lost;
         let lane = |lane: u32| {
             let rack = 78 + (lane % 2) as u8;
             let giaddr = Ipv4Addr::new(10, rack, 0, 1 + (lane / 2) as u8);
@@ -199,6 +198,10 @@ fn prove_here(clients: u32, pause: Duration, database: Database) {
             move || {
                 let mut given = Vec::new();
                 for number in 0..each {
+                    // The last quarter is still to boot when the primary is lost, however fast they are.
+                    if number == each - each / 4 {
+                        wait_for("the primary is lost", || primary_lost.load(Ordering::Relaxed));
+                    }
                     let [_, _, high, low] = number.to_be_bytes();
                     let mac = [0x52, 0x54, lane as u8, 0xdd, high, low];
                     let until = Instant::now() + Duration::from_secs(120);
@@ -229,6 +232,8 @@ fn prove_here(clients: u32, pause: Duration, database: Database) {
             // As soon as a server was started again, which has not asked PostgreSQL itself yet.
             if failed_over.is_none() && kills > 0 {
                 let before = Instant::now();
+                last.lock().unwrap().0 = before;
+                primary_lost.store(true, Ordering::Relaxed);
                 let moved = fail_over(&site.primary, &site.standby, database);
                 let at = served.load(Ordering::Relaxed);
                 wait_for("clients are served again", || served.load(Ordering::Relaxed) > at + 10);

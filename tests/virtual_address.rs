@@ -85,12 +85,8 @@ fn server(core: &Netns, address: Ipv4Addr, url: &str) -> DhcpServer {
 /// The switch with the relay of the example and the address of n1, and both servers, which serve.
 pub(crate) fn two_servers(url: &str) -> (Netns, Vec<DhcpServer>) {
     let core = Netns::new("core");
-    core.ip("link add lan type bridge");
-    core.ip("address add 10.77.0.200/24 dev lan");
-    core.ip("link set lan up");
-    core.ip("link add rack78 type bridge");
-    core.ip("link set rack78 up");
-    core.ip("address add 10.78.0.1/16 dev rack78");
+    core.bridge("lan", "10.77.0.200/24");
+    core.bridge("rack78", "10.78.0.1/16");
     core.ip("address add 10.78.0.11/16 dev rack78");
     let mut servers: Vec<DhcpServer> =
         SERVERS.iter().map(|address| server(&core, *address, url)).collect();

@@ -27,9 +27,7 @@ pub(crate) fn lan(site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
 /// The same with the server's inventory in a database of its own; none for SQLite.
 pub(crate) fn lan_on(database: Option<&str>, site: &str, nics: &[&str]) -> (DhcpServer, Netns) {
     let (inside, clients) = (Netns::new("server"), Netns::new("clients"));
-    inside.ip("link add lan type bridge");
-    inside.ip("address add 10.77.0.1/24 dev lan");
-    inside.ip("link set lan up");
+    inside.bridge("lan", "10.77.0.1/24");
     for (number, mac) in nics.iter().enumerate() {
         let (port, nic) = (format!("p{number}"), format!("eth{number}"));
         inside.join(&port, &clients, &nic);

@@ -53,6 +53,16 @@ impl Netns {
         })
     }
 
+    /// Adds a bridge with `address` (10.0.0.1/24), and sets it up. Its MAC address is its own: that of a
+    /// bridge without one is the lowest of its ports' and changes with them, and whoever is behind
+    /// another port then sends to nobody until its neighbour cache forgets the old one (60 s of TCP).
+    pub(crate) fn bridge(&self, name: &str, address: &str) {
+        let [high, low] = (NEXT.fetch_add(1, Ordering::Relaxed) as u16).to_be_bytes();
+        self.ip(&format!("link add {name} address 02:72:73:00:{high:02x}:{low:02x} type bridge"));
+        self.ip(&format!("address add {address} dev {name}"));
+        self.ip(&format!("link set {name} up"));
+    }
+
     /// Joins two namespaces by a veth pair with the given names; both ends are set up.
     pub(crate) fn join(&self, name: &str, other: &Self, other_name: &str) {
         run(&[
