@@ -107,7 +107,9 @@ const SERVER: &str = r#"
         set -- -c listen_addresses=127.0.0.1 -c ssl=on -c ssl_cert_file=tls.crt -c ssl_key_file=tls.key
     fi
     if [ "$network" ]; then
-        set -- -c 'listen_addresses=*' -c wal_sender_timeout=10s
+        # A server that was frozen accepts those who have gone meanwhile, and waits for their first words
+        # before it ends; no signal goes to such a child.
+        set -- -c 'listen_addresses=*' -c wal_sender_timeout=10s -c authentication_timeout=5s
         printf '%s\n' 'local all all trust' "host all all $network trust" \
             "host replication all $network trust" >"$dir/data/pg_hba.conf"
     fi
