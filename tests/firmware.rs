@@ -1,13 +1,14 @@
 //! Firmware with Secure Boot, and firmware of arm64, from power-on to a live system with its
-//! configuration, and to the local disk. What is booted is in `docs/guide/firmware.md`.
+//! configuration, and to the local disk; behind relays, VLANs and beside another DHCP server. What is booted is in `docs/guide/firmware.md`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::dhcp::{DhcpServer, lan};
+use crate::common::dhcp::{DhcpServer, Running, lan, start, wait_for};
 use crate::common::guest::Image;
+use crate::common::netns::Netns;
 use crate::common::skip::skip;
 
 const SITE: &str = r#"
@@ -18,7 +19,9 @@ subnets:
     conflict-probe: off
     boot-files: {x64: signed/shimx64.efi}
     ranges: [{from: 10.77.0.100, to: 10.77.0.199, for: dhcp}]
+  far: {cidr: 10.78.0.0/24, gateway: 10.78.0.1, ranges: [{from: 10.78.0.100, to: 10.78.0.199, for: dhcp}]}
 profiles:
+  far: {nics: {eth0: {subnet: far}}}
   plain: {nics: {eth0: {subnet: provisioning}}}
 images:
   live: {kernel: live/vmlinuz, initrd: [live/initrd.img], cmdline: "console=ttyS0"}
@@ -34,6 +37,7 @@ hosts:
   arm: {profile: plain, image: arm, addresses: {eth0: 10.77.0.14}, nics: {eth0: "52:54:00:aa:00:04"}}
   installed: {profile: plain, image: debian, addresses: {eth0: 10.77.0.16}, nics: {eth0: "52:54:00:aa:00:06"}}
   ipxe: {profile: plain, image: live, boot-file: snponly.efi, addresses: {eth0: 10.77.0.17}, nics: {eth0: "52:54:00:aa:00:07"}}
+  far: {profile: far, image: live, boot-file: snponly.efi, addresses: {eth0: 10.78.0.19}, nics: {eth0: "52:54:00:aa:00:09"}}
   installed-arm: {profile: plain, image: debian-arm64, addresses: {eth0: 10.77.0.18}, nics: {eth0: "52:54:00:aa:00:08"}}
   signed-arm: {profile: plain, image: arm, boot-file: signed/shimaa64.efi, addresses: {eth0: 10.77.0.15}, nics: {eth0: "52:54:00:aa:00:05"}}
 "#;
@@ -90,6 +94,17 @@ impl Guest {
         mac: &str,
         disk: Option<Disk<'_>>,
     ) -> Self {
+        Self::start_at(server, (&server.inside, "lan"), (machine, by), mac, disk)
+    }
+
+    /// The same, with its cable to a bridge of another namespace.
+    fn start_at(
+        server: &DhcpServer,
+        (rack, bridge): (&Netns, &str),
+        (machine, by): (Machine, Protocol),
+        mac: &str,
+        disk: Option<Disk<'_>>,
+    ) -> Self {
         let directory = server.directory.path();
         let (variables, console) = (directory.join("variables"), directory.join("console"));
         let (program, code, settings) = match machine {
@@ -103,9 +118,9 @@ impl Guest {
             }
         };
         fs::copy(Path::new("/usr/share").join(settings), &variables).unwrap();
-        server.inside.ip("tuntap add tap0 mode tap");
-        server.inside.ip("link set tap0 master lan up");
-        let mut qemu = server.inside.command(program);
+        rack.ip("tuntap add tap0 mode tap");
+        rack.ip(&format!("link set tap0 master {bridge} up"));
+        let mut qemu = rack.command(program);
         qemu.args(["-accel", "tcg,thread=multi", "-m", "1024", "-display", "none", "-nodefaults"]);
         match machine {
             Machine::X64 => qemu.args(["-machine", "q35,graphics=off", "-cpu", "qemu64"]),
@@ -217,7 +232,8 @@ fn server_with(programs: &Path) -> DhcpServer {
 /// Waits until the host has its configuration and reports that it is up.
 fn wait_until_up(server: &DhcpServer, guest: &mut Guest, host: &str, boot: &str) {
     let took = guest.wait("the host reports that it is up", |_| {
-        server.events_of(host).iter().any(|event| event.contains("gateway 10.77.0.1 answers"))
+        let answers = |event: &String| event.contains("gateway 10.7") && event.contains(" answers");
+        server.events_of(host).iter().any(answers)
     });
     let events = server.events_of(host);
     for file in ["/vmlinuz to ", "/initrd.img to ", "configuration (initrd) to "] {
@@ -349,6 +365,11 @@ enum Ipxe {
 
 /// A server with the live system of the lab; none, and the test is skipped, where it cannot be built.
 fn server_with_live(test: &str) -> Option<DhcpServer> {
+    Some(server_and_rack_with_live(test, &[])?.0)
+}
+
+/// The same with the clients' namespace, and an `eth0` in it for a NIC.
+fn server_and_rack_with_live(test: &str, nics: &[&str]) -> Option<(DhcpServer, Netns)> {
     let image = match Image::build(None) {
         Ok(image) => image,
         Err(why) => {
@@ -356,12 +377,12 @@ fn server_with_live(test: &str) -> Option<DhcpServer> {
             return None;
         }
     };
-    let (server, _clients) = lan(SITE, &[]);
+    let (server, clients) = lan(SITE, nics);
     let live = server.directory.path().join("files/live");
     fs::create_dir_all(&live).unwrap();
     fs::copy(image.kernel(), live.join("vmlinuz")).unwrap();
     fs::copy(image.initrd(), live.join("initrd.img")).unwrap();
-    Some(server)
+    Some((server, clients))
 }
 
 /// Boots a live system by OVMF, PXE and an iPXE.
@@ -429,6 +450,61 @@ fn a_host_comes_up_by_https_boot_and_by_the_ipxe_of_debian_13() {
     let (program, loaded) = (program.as_secs_f64(), loaded.as_secs_f64());
     println!("{test}: iPXE loaded after {program:.0} s, kernel and initrd after {loaded:.0} s");
     wait_until_up(&server, &mut guest, "ipxe", test);
+}
+
+/// The MAC of the rack's own router or switch.
+const UPLINK: &str = "52:54:00:cc:00:01";
+
+/// dnsmasq in a namespace, without a configuration file; it serves by the time that this returns.
+fn dnsmasq(inside: &Netns, directory: &Path, words: &[&str], ready: &str) -> Running {
+    let log = directory.join("dnsmasq.log");
+    let mut command = inside.command("dnsmasq");
+    command.args(["--keep-in-foreground", "--log-facility=-", "--log-dhcp", "--port=0"]);
+    command.args(["--conf-file=/dev/null", "--bind-interfaces", "--user=root"]).args(words);
+    command.arg(format!("--dhcp-leasefile={}", directory.join("dnsmasq.leases").display()));
+    let running = start(&mut command, &log);
+    wait_for("dnsmasq serves", || fs::read_to_string(&log).unwrap().contains(ready));
+    running
+}
+
+/// The relay is dnsmasq's, on the router of the host's rack.
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_behind_a_relay() {
+    let test = "a_host_comes_up_behind_a_relay";
+    let Some((mut server, router)) = server_and_rack_with_live(test, &[UPLINK]) else { return };
+    router.ip("address add 10.77.0.2/24 dev eth0");
+    router.ip("link set eth0 up");
+    router.bridge("rack", "10.78.0.1/24");
+    assert!(router.sh("echo 1 >/proc/sys/net/ipv4/ip_forward").status.success());
+    server.inside.ip("route add 10.78.0.0/24 via 10.77.0.2");
+    server.start(&["lan"]);
+    let words = ["--interface=rack", "--interface=eth0", "--dhcp-relay=10.78.0.1,10.77.0.1"];
+    let _relay = dnsmasq(&router, server.directory.path(), &words, "DHCP relay");
+    let by = (Machine::X64, Protocol::Pxe);
+    let mut guest = Guest::start_at(&server, (&router, "rack"), by, "52:54:00:aa:00:09", None);
+    wait_until_up(&server, &mut guest, "far", test);
+}
+
+/// Addresses are dnsmasq's; the server adds the boot program as a proxy.
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_host_comes_up_beside_another_dhcp_server() {
+    let test = "a_host_comes_up_beside_another_dhcp_server";
+    let Some((mut server, rack)) = server_and_rack_with_live(test, &[UPLINK]) else { return };
+    rack.bridge("rack", "10.77.0.2/24");
+    rack.ip("link set eth0 master rack up");
+    server.set("proxy_dhcp", "direct");
+    server.set("proxy_interfaces", "lan");
+    server.start(&["lan"]);
+    let words = ["--interface=rack", "--dhcp-range=10.77.0.50,10.77.0.90,255.255.255.0"];
+    let _other = dnsmasq(&rack, server.directory.path(), &words, "DHCP, IP range");
+    let by = (Machine::X64, Protocol::Pxe);
+    let mut guest = Guest::start_at(&server, (&rack, "rack"), by, "52:54:00:aa:00:07", None);
+    wait_until_up(&server, &mut guest, "ipxe", test);
+    let given = fs::read_to_string(server.directory.path().join("dnsmasq.leases")).unwrap();
+    assert!(given.contains("52:54:00:aa:00:07"), "dnsmasq gave the address: {given}");
+    assert!(server.leases().is_empty(), "this server gave none");
 }
 
 /// The server reaches its hosts by a tagged VLAN; their ports have it untagged.

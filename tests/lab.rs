@@ -140,6 +140,12 @@ fn a_uefi_host_comes_up_on_its_bond_and_vlan() {
     boots("uefi", "bond-vlan", "vlan500");
 }
 
+#[test]
+#[ignore = "a whole OVMF boot: make test-full"]
+fn a_uefi_host_comes_up_by_http_boot() {
+    boots("uefi-http", "bond-vlan-bridge", "virbr0");
+}
+
 /// The host asks DHCP by itself, fetches its files by curl, and loses the address again.
 fn fetches_its_configuration(firmware: &str) {
     let _alone = alone();

@@ -1,13 +1,16 @@
 //! The life of a server from its package, in a guest with Debian and systemd that reaches no other
 //! network: installed, asked by a client, upgraded with live leases, removed, installed again, purged.
+//! Meanwhile another guest netboots from it behind a VLAN sub-interface.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::unistd::Uid;
 
-use crate::common::guest::{Guest, Image, Memory};
+use crate::common::dhcp::Running;
+use crate::common::guest::{Guest, Hardware, Image, OUTWARD, outward};
 use crate::common::skip::skip;
 use crate::packages::built;
 
@@ -24,8 +27,49 @@ const INIT: &str = "rackstrap init --interface srv0 --subnet 10.77.0.0/24 \
                     --dhcp-range 10.77.0.100-10.77.0.199";
 const PAGE: &str = "curl -sS --max-time 60 -L http://localhost:8080/ && echo";
 
-/// The image of the guest with the packages in it.
-fn image(directory: &Path, packages: &[PathBuf]) -> Result<Image, String> {
+/// A switch that passes VLAN 100 to the server tagged and to the other guest untagged, and the server's
+/// sub-interface.
+const VLAN: &str = "set -e; ip link set OUTWARD netns switch name client; \
+    ip -n switch link add sw type bridge vlan_filtering 1 forward_delay 0; ip -n switch link set sw up; \
+    for port in port0 client; do ip -n switch link set $port master sw mtu 1500 up; \
+    bridge -n switch vlan del dev $port vid 1; done; \
+    bridge -n switch vlan add dev port0 vid 100; \
+    bridge -n switch vlan add dev client vid 100 pvid untagged; \
+    ip link add link eth0 name eth0.100 type vlan id 100; \
+    ip address add 10.78.0.1/24 dev eth0.100; ip link set eth0 up; ip link set eth0.100 up";
+/// What the other guest is in the inventory, as an engineer would add it.
+const NETBOOT: [&str; 6] = [
+    "sed -i 's/^interfaces = .*/interfaces = [\"srv0\", \"eth0.100\"]/' /etc/rackstrap/rackstrap.toml",
+    "systemctl restart rackstrap",
+    "rackstrap subnet set rack cidr=10.78.0.0/24 gateway=10.78.0.1 conflict-probe=off \
+     'ranges=[{from: 10.78.0.100, to: 10.78.0.199, for: dhcp}]'",
+    "rackstrap profile set plain nics.eth0.subnet=rack",
+    "rackstrap image add live --kernel /live/vmlinuz --initrd /live/initrd.img \
+     --cmdline console=ttyS0",
+    "rackstrap host set n1 nics.eth0=52:54:00:aa:00:07 profile=plain image=live \
+     addresses.eth0=10.78.0.11",
+];
+/// How long the other guest may take on a busy machine.
+const UP: Duration = Duration::from_secs(1800);
+
+/// A guest with OVMF and one NIC, at the other end of the cable.
+fn netboot(directory: &Path, cable: &Path) -> Running {
+    let variables = directory.join("variables");
+    fs::copy("/usr/share/OVMF/OVMF_VARS_4M.fd", &variables).unwrap();
+    let mut qemu = Command::new("qemu-system-x86_64");
+    qemu.args(["-accel", "tcg,thread=multi", "-machine", "q35,graphics=off", "-cpu", "qemu64"]);
+    qemu.args(["-m", "1024", "-display", "none", "-nodefaults", "-no-reboot"]);
+    qemu.args(["-drive", "if=pflash,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd"]);
+    qemu.args(["-drive", &format!("if=pflash,format=raw,file={}", variables.display())]);
+    qemu.arg("-serial").arg(format!("file:{}", directory.join("console").display()));
+    let (netdev, device) = outward(cable, false, "52:54:00:aa:00:07");
+    qemu.args(["-device", "virtio-rng-pci", "-netdev", &netdev]);
+    qemu.args(["-device", &format!("{device},bootindex=0")]);
+    Running(qemu.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+}
+
+/// The image of the guest with the packages in it, and a live system for others.
+fn image(directory: &Path, packages: &[PathBuf], live: &Image) -> Result<Image, String> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/package-guest");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/build-package-guest.sh");
     let output = Command::new(script).arg(&base).output().map_err(|error| error.to_string())?;
@@ -38,8 +82,12 @@ fn image(directory: &Path, packages: &[PathBuf]) -> Result<Image, String> {
         let name = package.file_name().unwrap();
         fs::copy(package, tree.join("packages").join(name)).unwrap();
     }
+    fs::create_dir(tree.join("live")).unwrap();
+    for (from, name) in [(live.kernel(), "vmlinuz"), (live.initrd(), "initrd.img")] {
+        fs::copy(from, tree.join("live").join(name)).unwrap();
+    }
     let initrd = directory.join("initrd");
-    let pack = "cp \"$1\" \"$2\" && cd \"$3\" && find packages | cpio -o -H newc --quiet | gzip -1 >>\"$2\"";
+    let pack = "cp \"$1\" \"$2\" && cd \"$3\" && find packages live | cpio -o -H newc --quiet | gzip -1 >>\"$2\"";
     let mut command = Command::new("sh");
     command.args(["-c", pack, "pack"]).arg(base.join("initrd.img")).arg(&initrd).arg(&tree);
     assert!(command.status().unwrap().success());
@@ -58,11 +106,17 @@ fn a_server_lives_from_its_package() {
     let of =
         |version| built(&out.path().join(version), &["deb"], &[("VERSION", version)]).remove(0);
     let packages = [of("0.0.9"), of("1.2.3")];
-    let image = match image(out.path(), &packages) {
+    let live = match Image::build(None) {
+        Ok(image) => image,
+        Err(why) => return skip(test, &why),
+    };
+    let image = match image(out.path(), &packages, &live) {
         Ok(image) => image,
         Err(why) => return skip(test, &format!("the guest's image cannot be built: {why}")),
     };
-    let mut guest = Guest::boot_with(&image, Vec::new(), Memory { mebibytes: 2048 });
+    let cable = out.path().join("cable");
+    let hardware = Hardware { mebibytes: 3072, outward: Some(&cable) };
+    let mut guest = Guest::boot_with(&image, Vec::new(), &hardware);
     guest.ok(CLIENT);
 
     // Three commands: install, init, open the page.
@@ -107,6 +161,27 @@ fn a_server_lives_from_its_package() {
     assert!(size > 50_000, "{file}: {size} bytes");
     let leases = guest.ok("rackstrap lease list");
     assert!(leases.contains(&address), "{leases}");
+
+    // Another guest boots from it.
+    guest.ok(&VLAN.replace("OUTWARD", OUTWARD));
+    for line in NETBOOT {
+        print!("{}", guest.ok(line));
+    }
+    let started = Instant::now();
+    let other = netboot(out.path(), &cable);
+    loop {
+        let events = guest.ok("sleep 5; rackstrap event list n1");
+        if events.contains("gateway 10.78.0.1 answers") {
+            assert!(events.contains("on eth0.100"), "{events}");
+            break;
+        }
+        let console = fs::read(out.path().join("console")).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console);
+        assert!(started.elapsed() < UP, "the other guest is not up:\n{events}\n{console}");
+    }
+    let took = started.elapsed().as_secs_f64();
+    println!("behind a VLAN sub-interface: up and configured {took:.0} s after power-on");
+    drop(other);
 
     // A reload, and an upgrade with a live lease.
     guest.ok(

@@ -47,12 +47,16 @@ pub(crate) struct Image {
     initrd: PathBuf,
 }
 
-/// How much memory a guest has.
-#[derive(Clone, Copy)]
-pub(crate) struct Memory {
-    /// In MiB.
+/// What a guest is made of besides the NICs that are cabled to its own switch.
+pub(crate) struct Hardware<'a> {
+    /// Its memory in MiB.
     pub mebibytes: u32,
+    /// The socket of a cable to another guest, which leads to the last NIC, [`OUTWARD`].
+    pub outward: Option<&'a Path>,
 }
+
+/// The kernel's name of the NIC whose cable leads to another guest.
+pub(crate) const OUTWARD: &str = "eth10";
 
 impl Image {
     /// Another image: an initramfs with systemd and busybox, and a kernel for it.
@@ -104,11 +108,15 @@ pub(crate) struct Guest {
 impl Guest {
     /// Boots a guest that has `files` besides those of the image.
     pub(crate) fn boot(image: &Image, files: Vec<HostFile>) -> Self {
-        Self::boot_with(image, files, Memory { mebibytes: 512 })
+        Self::boot_with(image, files, &Hardware { mebibytes: 512, outward: None })
     }
 
-    /// The same with more memory.
-    pub(crate) fn boot_with(image: &Image, mut files: Vec<HostFile>, memory: Memory) -> Self {
+    /// The same with other hardware.
+    pub(crate) fn boot_with(
+        image: &Image,
+        mut files: Vec<HostFile>,
+        hardware: &Hardware<'_>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in UNITS {
             files.push(file(&format!("/etc/systemd/system/{name}"), text));
@@ -118,7 +126,7 @@ impl Guest {
         let mut initrd = std::fs::read(&image.initrd).unwrap();
         initrd.extend(cpio_gz(&files).unwrap());
         std::fs::write(directory.path().join("initrd"), initrd).unwrap();
-        let child = qemu(image, directory.path(), memory).spawn().unwrap();
+        let child = qemu(image, directory.path(), hardware).spawn().unwrap();
         let agent = connect(&directory.path().join("agent"));
         let monitor = connect(&directory.path().join("monitor"));
         let mut guest = Self { child, agent, monitor, directory };
@@ -231,14 +239,14 @@ pub(crate) fn file(path: &str, text: &str) -> HostFile {
 
 /// The guest's processor counts its own time, 2 ns an instruction: a machine that is busy
 /// with other things makes the test slower, and not the figures that it prints.
-fn qemu(image: &Image, directory: &Path, memory: Memory) -> Command {
+fn qemu(image: &Image, directory: &Path, hardware: &Hardware<'_>) -> Command {
     let place = |name: &str| directory.join(name).display().to_string();
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "nice", "-n", "5", "qemu-system-x86_64"]);
     // QEMU 7.2 leaves wrong flags behind cmpxchg16b. An interrupt just there saves them, and
     // the kernel dies of a double fault when it returns: in two of some ten runs.
     command.args(["-accel", "tcg", "-cpu", "max,cx16=off", "-icount", "shift=1"]);
-    command.args(["-m", &memory.mebibytes.to_string()]);
+    command.args(["-m", &hardware.mebibytes.to_string()]);
     command.args(["-machine", "q35,graphics=off", "-display", "none", "-nodefaults", "-no-reboot"]);
     command.args(["-serial", &format!("file:{}", place("console"))]);
     for (name, device) in [("agent", "-serial"), ("monitor", "-qmp")] {
@@ -254,6 +262,10 @@ fn qemu(image: &Image, directory: &Path, memory: Memory) -> Command {
         );
         command.args(["-netdev", &netdev, "-device", &device]);
     }
+    if let Some(socket) = hardware.outward {
+        let (netdev, device) = outward(socket, true, "52:54:00:cc:00:01");
+        command.args(["-netdev", &netdev, "-device", &device]);
+    }
     command.args(["-device", "virtio-rng-pci"]).arg("-kernel").arg(&image.kernel);
     command.arg("-initrd").arg(place("initrd"));
     let cmdline = "console=ttyS0 quiet cryptomgr.notests net.ifnames=0 systemd.unit=proof.target";
@@ -261,6 +273,17 @@ fn qemu(image: &Image, directory: &Path, memory: Memory) -> Command {
     // That a cable leads to no network of this machine is meant, and QEMU warns of it.
     command.stderr(Stdio::null());
     command
+}
+
+/// The netdev and the NIC of one end of a cable between two guests; the one that listens is powered on
+/// first.
+pub(crate) fn outward(socket: &Path, listens: bool, mac: &str) -> (String, String) {
+    let server = if listens { "on" } else { "off" };
+    let socket = socket.display();
+    (
+        format!("stream,id=outward,server={server},addr.type=unix,addr.path={socket}"),
+        format!("virtio-net-pci,netdev=outward,mac={mac},romfile="),
+    )
 }
 
 /// The ends of all cables: whose it is, the MAC's byte, and which cable. The host's come

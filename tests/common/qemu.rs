@@ -50,8 +50,13 @@ impl Guest {
 
     /// The same with a cable to `tap` in a namespace instead of QEMU's user network.
     pub(crate) fn bios_on_tap(inside: &Netns, tap: &str, mac: &str) -> Self {
+        Self::bios_of(inside, tap, mac, "64")
+    }
+
+    /// The same with other memory, in MiB.
+    pub(crate) fn bios_of(inside: &Netns, tap: &str, mac: &str, mebibytes: &str) -> Self {
         let netdev = format!("tap,id=n,ifname={tap},script=no,downscript=no");
-        Self::run(inside.command(QEMU).into(), mac, &netdev, &["-m", "64", "-boot", "n"])
+        Self::run(inside.command(QEMU).into(), mac, &netdev, &["-m", mebibytes, "-boot", "n"])
     }
 
     /// Starts a guest with UEFI that boots each directory in turn as a disk with
