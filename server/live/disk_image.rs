@@ -35,8 +35,8 @@ const PACKAGES: &[&str] = &[
 /// The packages of an architecture: its kernel and its boot loaders.
 fn boot_packages(architecture: Architecture) -> &'static [&'static str] {
     match architecture {
-        Architecture::Amd64 => &["linux-image-cloud-amd64", "grub-efi-amd64-signed", "grub-pc-bin"],
-        Architecture::Arm64 => &["linux-image-cloud-arm64", "grub-efi-arm64-signed"],
+        Architecture::Amd64 => &["linux-image-amd64", "grub-efi-amd64-signed", "grub-pc-bin"],
+        Architecture::Arm64 => &["linux-image-arm64", "grub-efi-arm64-signed"],
     }
 }
 
