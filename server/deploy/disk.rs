@@ -350,7 +350,8 @@ mod tests {
         let config = Disk { is_removable: true, ..disk("sr0", 1, DiskType::Hdd) };
         let small = disk("sdb", 240, DiskType::Ssd);
         let large = disk("nvme0n1", 960, DiskType::Nvme);
-        let twin = Disk { name: "nvme1n1".into(), ..large.clone() };
+        let wwn = Some("naa.5002538e49999999".into());
+        let twin = Disk { name: "nvme1n1".into(), wwn, ..large.clone() };
         let two = [usb.clone(), config.clone(), small.clone(), large.clone()];
         let three = [large.clone(), small.clone(), twin.clone()];
         let large_sectors = Disk { sector_bytes: 4096, ..large.clone() };
