@@ -14,8 +14,8 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo --preserve-env=FIRMWARE,INSTALL
 RUN_PACKAGES  := build-essential ca-certificates cpio curl dosfstools dpkg-dev e2fsprogs fdisk ipxe iproute2 kmod libcap2-bin mmdebstrap mtools ovmf \
                  qemu-system-x86 seabios zstd
 # The clients, databases and browser that the tests drive.
-TEST_PACKAGES := $(RUN_PACKAGES) atftp busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base gpg gpg-agent ipxe-qemu iptables \
-                 iputils-ping isc-dhcp-client libarchive-tools lintian minisign netplan.io nftables openssh-client openvswitch-switch postgresql-15 procps python3-jsonschema python3-venv qemu-utils rpm systemd tcpdump tftp-hpa udhcpc xz-utils
+TEST_PACKAGES := $(RUN_PACKAGES) atftp btrfs-progs busybox-static chromium chromium-driver dbus-daemon dhcpcd-base dnsmasq-base gpg gpg-agent ipxe-qemu iptables \
+                 iputils-ping isc-dhcp-client libarchive-tools lintian minisign netplan.io nftables openssh-client openvswitch-switch postgresql-15 procps python3-jsonschema python3-venv qemu-utils rpm systemd tcpdump tftp-hpa udhcpc xfsprogs xz-utils
 
 # Programs and schemas that read what we write for them, one of another Debian release. Unpacked for the tests, not installed: their
 # services must not start.

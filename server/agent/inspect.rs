@@ -33,11 +33,21 @@ pub(super) fn settled_disks() -> Result<Vec<Disk>, DeployError> {
 /// The disks as they are now.
 pub(super) fn disks() -> Result<Vec<Disk>, DeployError> {
     fs::read_dir("/sys/block").about("/sys/block")?;
-    let mut names: Vec<String> = names_in(Path::new("/sys/block"));
+    Ok(disk_names(Path::new("/sys/block")).into_iter().map(disk).collect())
+}
+
+/// The names of the disks among the block devices of sysfs.
+fn disk_names(block: &Path) -> Vec<String> {
+    let mut names = names_in(block);
     names.retain(|name| !NO_DISKS.iter().any(|prefix| name.starts_with(prefix)));
     // Partitions of an eMMC that only its firmware writes.
     names.retain(|name| !(name.starts_with("mmcblk") && name.contains("boot")));
-    Ok(names.into_iter().map(disk).collect())
+    // One of the ways to an NVMe namespace, such as nvme0c0n1, has no device of its own.
+    let is_hidden = |name: &String| {
+        fs::read_to_string(block.join(name).join("hidden")).is_ok_and(|text| text.trim() == "1")
+    };
+    names.retain(|name| !is_hidden(name));
+    names
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
@@ -175,4 +185,37 @@ fn signatures(name: &str) -> Vec<Signature> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_to_a_namespace_and_devices_that_are_no_disks_do_not_count() {
+        let block = tempfile::tempdir().unwrap();
+        // As a kernel with native NVMe multipath shows a drive with two ports; before 4.15 there is
+        // no such attribute.
+        let devices = [
+            ("nvme0n1", Some("0\n")),
+            ("nvme0c0n1", Some("1\n")),
+            ("nvme0c1n1", Some("1\n")),
+            ("sda", None),
+            ("vda", Some("0\n")),
+            ("mmcblk0", Some("0\n")),
+            ("mmcblk0boot0", Some("0\n")),
+            ("md127", Some("0\n")),
+            ("dm-0", Some("0\n")),
+            ("sr0", Some("0\n")),
+            ("loop0", Some("0\n")),
+        ];
+        for (name, hidden) in devices {
+            let directory = block.path().join(name);
+            fs::create_dir(&directory).unwrap();
+            if let Some(text) = hidden {
+                fs::write(directory.join("hidden"), text).unwrap();
+            }
+        }
+        assert_eq!(disk_names(block.path()), ["mmcblk0", "nvme0n1", "sda", "vda"]);
+    }
 }

@@ -35,11 +35,10 @@ pub(crate) struct Build {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum What {
-    /// The live system that writes disk images, with a rackstrap as its agent. Its kernel is
-    /// Debian's for virtual machines
+    /// The live system that writes disk images, with a rackstrap as its agent, and with the
+    /// drivers of servers
     Live,
-    /// A Debian system that boots by BIOS, by UEFI and with Secure Boot. Its kernel is Debian's for
-    /// virtual machines
+    /// A Debian system that boots by BIOS, by UEFI and with Secure Boot
     Disk,
 }
 

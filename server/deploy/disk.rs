@@ -113,6 +113,14 @@ impl Disk {
         .find_map(|(key, fits)| (!fits).then_some(key))
     }
 
+    /// Whether both are one disk that is reached by two paths, as with SCSI multipath.
+    fn is_same_unit(&self, other: &Self) -> bool {
+        // A name of this kind is made of the model and a serial, which hypervisors leave empty.
+        let own = self.wwn.as_deref().filter(|wwn| !wwn.trim().starts_with("t10."));
+        own.is_some_and(|wwn| other.has_wwn(wwn))
+            && (&self.serial, self.bytes) == (&other.serial, other.bytes)
+    }
+
     /// The kernel writes `eui.…` and `naa.…`, udev `0x…`.
     fn has_wwn(&self, wanted: &str) -> bool {
         let bare = |wwn: &str| {
@@ -133,6 +141,8 @@ pub(crate) enum DiskRefusal {
     NoMatch(Vec<String>),
     #[error("{} disks match, and only one may: {}; set disk of the host, such as disk: {{serial: ...}}", .0.len(), .0.join(", "))]
     Several(Vec<String>),
+    #[error("{} are the same disk by two paths, WWN {wwn}: multipath disks are not written to; by-path of the host's disk chooses one path", paths.join(" and "))]
+    TwoPaths { wwn: String, paths: Vec<String> },
     #[error("RAID 1 takes two disks, and {} match{}: {}", .0.len(), if .0.len() == 1 { "es" } else { "" }, .0.join(", "))]
     NotTwo(Vec<String>),
     #[error("RAID 1 takes two disks with sectors of one size, and they differ: {}", .0.join(", "))]
@@ -208,6 +218,15 @@ pub(crate) fn select(rule: &DiskRule, disks: &[Disk]) -> Result<Target, DiskRefu
         matching.retain(|disk| disk.bytes == bytes);
     }
     matching.sort_by_key(|disk| disk.bytes);
+    for (index, disk) in matching.iter().enumerate() {
+        if let Some(other) = matching[..index].iter().find(|other| other.is_same_unit(disk)) {
+            let wwn = disk.wwn.clone().unwrap_or_default();
+            return Err(DiskRefusal::TwoPaths {
+                wwn,
+                paths: vec![other.to_string(), disk.to_string()],
+            });
+        }
+    }
     let names = || matching.iter().map(ToString::to_string).collect();
     let (disk, mirror) = match (&matching[..], rule.raid) {
         ([], _) => return Err(DiskRefusal::NoMatch(reasons)),
@@ -331,7 +350,8 @@ mod tests {
         let config = Disk { is_removable: true, ..disk("sr0", 1, DiskType::Hdd) };
         let small = disk("sdb", 240, DiskType::Ssd);
         let large = disk("nvme0n1", 960, DiskType::Nvme);
-        let twin = Disk { name: "nvme1n1".into(), ..large.clone() };
+        let wwn = Some("naa.5002538e49999999".into());
+        let twin = Disk { name: "nvme1n1".into(), wwn, ..large.clone() };
         let two = [usb.clone(), config.clone(), small.clone(), large.clone()];
         let three = [large.clone(), small.clone(), twin.clone()];
         let large_sectors = Disk { sector_bytes: 4096, ..large.clone() };
@@ -375,6 +395,39 @@ mod tests {
                     assert!(refusal.to_string().contains(wanted), "{text}: {refusal}");
                 }
                 (selected, expected) => panic!("{text}: {selected:?}, expected {expected:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn two_paths_to_one_disk_are_no_two_disks() {
+        let first = disk("sda", 480, DiskType::Ssd);
+        let path =
+            |name: &str| Disk { name: name.into(), by_path: Some(name.into()), ..first.clone() };
+        let (second, other) = (path("sdb"), disk("sdc", 960, DiskType::Ssd));
+        let made_up =
+            |name: &str| Disk { wwn: Some("t10.QEMU".into()), serial: None, ..path(name) };
+        let cases: [(&str, [&Disk; 2], Option<&str>); 7] = [
+            (
+                "{}",
+                [&first, &second],
+                Some("are the same disk by two paths, WWN naa.5002538e40000480"),
+            ),
+            (r#"{"raid": "raid1"}"#, [&first, &second], Some("are the same disk by two paths")),
+            (r#"{"pick": "smallest"}"#, [&second, &first], Some("are the same disk by two paths")),
+            (r#"{"by-path": "sdb"}"#, [&first, &second], None),
+            (r#"{"max-size": "500G"}"#, [&first, &other], None),
+            ("{}", [&first, &other], Some("2 disks match")),
+            (r#"{"raid": "raid1"}"#, [&made_up("sdd"), &made_up("sde")], None),
+        ];
+        for (text, disks, expected) in cases {
+            let refusal = select(&rule(text), &disks.map(Clone::clone)).err();
+            let refusal = refusal.map(|refusal| refusal.to_string());
+            match expected {
+                None => assert_eq!(refusal, None, "{text}"),
+                Some(expected) => {
+                    assert!(refusal.clone().unwrap().contains(expected), "{refusal:?}")
+                }
             }
         }
     }

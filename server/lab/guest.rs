@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::fabric::{self, Fabric, PORTS};
 use super::rack::RackPlan;
+use super::scenario::Scenario;
 use super::{sample_site, switch};
 use crate::live::GuestImage;
 
@@ -93,6 +94,8 @@ struct Nic {
     tap: String,
     mac: String,
     boot_index: Option<usize>,
+    /// Whether it is one that servers have.
+    is_e1000e: bool,
 }
 
 /// Starts the switch, with its files as a second initrd.
@@ -110,12 +113,14 @@ pub(super) fn start_switch(
         tap: fabric::SWITCH_UPLINK.to_owned(),
         mac: switch::UPLINK_MAC.to_owned(),
         boot_index: None,
+        is_e1000e: false,
     }];
     for host in 1..=plan.hosts {
         nics.extend((0..PORTS).map(|port| Nic {
             tap: fabric::switch_tap(host, port),
             mac: switch::port_mac(host, port),
             boot_index: None,
+            is_e1000e: false,
         }));
     }
     let mut command = qemu(fabric, plan.accelerator, "384", &directory.join("switch.console"));
@@ -139,6 +144,7 @@ pub(super) fn start_host(
     let memory = if plan.install.is_some() { "1024" } else { "768" };
     let mut command = qemu(fabric, plan.accelerator, memory, &console);
     command.args(["-smp", "1"]);
+    let is_server = plan.scenario == Some(Scenario::ServerHardware);
     match plan.install {
         Some(_) => {
             for (number, disk) in disks.iter().enumerate() {
@@ -151,9 +157,14 @@ pub(super) fn start_host(
                     true => format!("LAB{host:02}-2"),
                 };
                 let boot_index = 9 + number;
-                let device = format!(
-                    "virtio-blk-pci,drive=disk{number},serial={serial},bootindex={boot_index}"
-                );
+                let kind = match (is_server, number) {
+                    (false, _) => "virtio-blk-pci",
+                    (true, 0) => "nvme",
+                    // On the machine's own AHCI.
+                    (true, _) => "ide-hd,bus=ide.0",
+                };
+                let device =
+                    format!("{kind},drive=disk{number},serial={serial},bootindex={boot_index}");
                 command.args(["-drive", &drive, "-device", &device]);
             }
         }
@@ -171,8 +182,9 @@ pub(super) fn start_host(
             }
             command.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={UEFI}")]);
             command.args(["-drive", &format!("if=pflash,format=raw,file={}", settings.display())]);
-            // Without the option ROM of the NIC, which is iPXE, UEFI's network stack boots.
-            ",romfile="
+            // Without the option ROM of the NIC, which is iPXE, UEFI's network stack boots. It has a
+            // driver for virtio only.
+            if is_server { "" } else { ",romfile=" }
         }
     };
     if plan.firmware == Firmware::UefiHttp {
@@ -185,6 +197,7 @@ pub(super) fn start_host(
             tap: fabric::host_tap(host, port),
             mac: sample_site::host_mac(host, port),
             boot_index: Some(port),
+            is_e1000e: is_server,
         };
         command.args(nic_arguments(&nic, rom));
     }
@@ -224,11 +237,11 @@ fn qemu(fabric: &Fabric, accelerator: Accelerator, memory: &str, console: &Path)
 }
 
 fn nic_arguments(nic: &Nic, rom: &str) -> Vec<String> {
-    let Nic { tap, mac, boot_index } = nic;
+    let Nic { tap, mac, boot_index, is_e1000e } = nic;
     let boot = boot_index.map_or_else(String::new, |index| format!(",bootindex={index}"));
     // LACP needs ports with a speed, which virtio-net does not have by default.
-    let device =
-        format!("virtio-net-pci,netdev={tap},mac={mac},speed=25000,duplex=full{boot}{rom}");
+    let kind = if *is_e1000e { "e1000e" } else { "virtio-net-pci,speed=25000,duplex=full" };
+    let device = format!("{kind},netdev={tap},mac={mac}{boot}{rom}");
     let netdev = format!("tap,id={tap},ifname={tap},script=no,downscript=no");
     vec!["-netdev".to_owned(), netdev, "-device".to_owned(), device]
 }

@@ -61,6 +61,10 @@ pub(crate) struct LabArguments {
     /// cloud-init [default: networkd]
     #[arg(long, requires = "install", value_name = "FORMAT")]
     network_format: Option<NetworkFormat>,
+    /// Install this disk image (its own network in networkd's format) in place of the one that the
+    /// lab makes
+    #[arg(long, requires = "install", conflicts_with = "network_format", value_name = "FILE")]
+    disk_image: Option<PathBuf>,
     /// What is odd about the hosts' disks, or what is done to hosts that are installed
     #[arg(long, requires = "install", value_enum)]
     scenario: Option<Scenario>,
@@ -70,7 +74,8 @@ pub(crate) struct LabArguments {
     /// How long to wait for the hosts to come up
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     patience: u64,
-    /// Build the guest image if it is missing, print its path, and exit
+    /// Build the guest image, and with --install the disk image, if they are missing, print their
+    /// paths, and exit
     #[arg(long)]
     build_image: bool,
     /// Directory of the guest image [default: rackstrap-lab in the user's cache directory]
@@ -85,6 +90,10 @@ pub(crate) async fn run(arguments: LabArguments) -> anyhow::Result<ExitCode> {
     if arguments.build_image {
         let image = guest_image(&arguments, &display).await?;
         display.print(&image.files.display().to_string());
+        if arguments.install {
+            let disk = install_files(&image, &arguments, &display).await?.disk;
+            display.print(&image.files.join(disk.path).display().to_string());
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let stay = display.is_terminal() && !arguments.once;
@@ -130,7 +139,7 @@ async fn boot(
     let unnamed = if arguments.install { Firmware::Uefi } else { Firmware::Bios };
     let firmware = arguments.firmware.and_then(|Chosen(firmware)| firmware).unwrap_or(unnamed);
     let mut install = match arguments.install {
-        true => Some(install_files(&image, arguments.network_format, display).await?),
+        true => Some(install_files(&image, arguments, display).await?),
         false => None,
     };
     if let Some(files) = install.as_mut().filter(|_| scenario == Some(Scenario::TruncatedImage)) {
@@ -146,14 +155,18 @@ async fn boot(
 /// The agent and the disk image, built first if they are missing.
 async fn install_files(
     image: &GuestImage,
-    format: Option<NetworkFormat>,
+    arguments: &LabArguments,
     display: &Display,
 ) -> anyhow::Result<InstallFiles> {
     let (image, display) = (image.clone(), display.clone());
-    let format = format.unwrap_or(NetworkFormat::Networkd);
+    let format = arguments.network_format.unwrap_or(NetworkFormat::Networkd);
+    let own = arguments.disk_image.clone();
     let build = move || {
-        let disk = disk_image::ensure(&image.files, Flavour::own(format), &display)?;
-        anyhow::Ok(InstallFiles { agent: image.agent()?, disk, format })
+        let disk = match &own {
+            Some(file) => disk_image::copy(&image.files, file)?,
+            None => disk_image::ensure(&image.files, Flavour::own(format), &display)?,
+        };
+        anyhow::Ok(InstallFiles { agent: image.agent()?, disk, is_own: own.is_some(), format })
     };
     tokio::task::spawn_blocking(build).await?
 }

@@ -1,6 +1,6 @@
 //! The virtual rack: its processes, and its boot from power-on to the result.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, ensure};
@@ -42,6 +42,8 @@ pub(super) struct InstallFiles {
     pub agent: String,
     /// The disk image.
     pub disk: DiskImage,
+    /// Whether it is the user's own, in place of the one that the lab makes.
+    pub is_own: bool,
     /// What reads its network.
     pub format: NetworkFormat,
 }
@@ -208,8 +210,18 @@ impl VirtualRack {
             results.reports = marks.iter().map(Mark::compare).collect::<anyhow::Result<_>>()?;
         }
         if again {
+            let is_own = self.plan.install.as_ref().is_some_and(|files| files.is_own);
             let read = |disk: &RootCopy| Ok(format!("{}\n{}", disk.login()?, disk.network()?));
-            results.reports.extend(self.read_disks(read)?);
+            results.reports.extend(match is_own {
+                true => self
+                    .installed_disks()?
+                    .iter()
+                    .map(|disk| scenario::root_size(disk))
+                    .collect::<anyhow::Result<_>>()?,
+                false => self.read_disks(read)?,
+            });
+            let others = marks.iter().filter(|mark| self.is_spare(mark.path()));
+            results.reports.extend(others.map(Mark::compare).collect::<anyhow::Result<Vec<_>>>()?);
         }
         if again && self.plan.scenario == Some(Scenario::Raid1) {
             self.lose_first_disks(&mut monitor, display, patience).await?;
@@ -295,7 +307,20 @@ impl VirtualRack {
         read: impl Fn(&RootCopy) -> anyhow::Result<T>,
     ) -> anyhow::Result<Vec<T>> {
         let _still = self.guests.iter().map(|(_, guest)| Paused::new(guest)).collect::<Vec<_>>();
-        self.disks()?.iter().map(|disk| read(&RootCopy::of(disk)?)).collect()
+        self.installed_disks()?.iter().map(|disk| read(&RootCopy::of(disk)?)).collect()
+    }
+
+    /// The disks that an image is written to.
+    fn installed_disks(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut disks = self.disks()?;
+        disks.retain(|disk| !self.is_spare(disk));
+        Ok(disks)
+    }
+
+    /// Whether a disk is one that the host's rule leaves alone.
+    fn is_spare(&self, disk: &Path) -> bool {
+        let is_second = disk.extension().is_some_and(|name| name == "disk2");
+        self.plan.scenario == Some(Scenario::ServerHardware) && is_second
     }
 
     /// Restarts the server when it exits. Returns when it keeps exiting, or when a guest exits.

@@ -153,9 +153,11 @@ pub(super) fn site(plan: &RackPlan) -> String {
     }
     for host in 1..=hosts {
         text.push_str(&row(layout, host, if plan.install.is_some() { "debian" } else { "live" }));
-        if plan.scenario == Some(Scenario::Raid1) {
-            text.push_str("    disk: {raid: raid1}\n");
-        }
+        text.push_str(match plan.scenario {
+            Some(Scenario::Raid1) => "    disk: {raid: raid1}\n",
+            Some(Scenario::ServerHardware) => "    disk: {type: nvme}\n",
+            _ => "",
+        });
     }
     text
 }
@@ -166,7 +168,7 @@ const CMDLINE: &str = "console=ttyS0 quiet cryptomgr.notests";
 /// The live system that writes the disk image, and the disk image.
 fn images(files: &InstallFiles, scenario: Option<Scenario>) -> String {
     let (kernel, initrd, deploy) = (GuestImage::KERNEL, GuestImage::INITRD, GuestImage::DEPLOY);
-    let InstallFiles { agent, disk, format } = files;
+    let InstallFiles { agent, disk, format, .. } = files;
     // An image that was built for cloud-init has netplan, too.
     let format = match format {
         NetworkFormat::CloudInit => ", network-format: cloud-init",
@@ -223,7 +225,8 @@ mod tests {
             sha256: "5".repeat(64),
         };
         let format = NetworkFormat::CloudInit;
-        let install = InstallFiles { agent: "live/agent.img".into(), disk, format };
+        let agent = "live/agent.img".into();
+        let install = InstallFiles { agent, disk, is_own: false, format };
         for layout in Layout::value_variants() {
             for delivery in Delivery::value_variants() {
                 for install in [None, Some(install.clone())] {

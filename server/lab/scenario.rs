@@ -11,6 +11,7 @@ use anyhow::{Context, ensure};
 use clap::ValueEnum;
 
 use crate::lifecycle::install::InstallTask;
+use crate::model::size_text;
 
 /// The size of a host's disk in bytes, larger than the image. It takes only what is written.
 const DISK_BYTES: u64 = 6 << 30;
@@ -28,6 +29,8 @@ pub(super) enum Scenario {
     TwoDisks,
     /// Each host has two disks as RAID 1, and loses the first one once it is up
     Raid1,
+    /// Each host has NICs, an NVMe disk and a SATA disk as servers have, and its rule says NVMe
+    ServerHardware,
     /// The disk has a file system
     ForeignData,
     /// The disk is smaller than the image
@@ -50,6 +53,7 @@ impl Scenario {
             Self::Erase => Some(InstallTask::Erase),
             Self::TwoDisks
             | Self::Raid1
+            | Self::ServerHardware
             | Self::ForeignData
             | Self::SmallDisk
             | Self::WrongDigest
@@ -64,7 +68,7 @@ impl Scenario {
 
     /// Whether the image is installed, and the host powered on again from its disks.
     pub(super) fn is_installed_as_usual(self) -> bool {
-        self == Self::Raid1
+        matches!(self, Self::Raid1 | Self::ServerHardware)
     }
 }
 
@@ -76,7 +80,7 @@ pub(super) fn disks(
 ) -> anyhow::Result<Vec<PathBuf>> {
     std::fs::create_dir_all(directory)?;
     let names = match scenario {
-        Some(Scenario::TwoDisks | Scenario::Raid1) => {
+        Some(Scenario::TwoDisks | Scenario::Raid1 | Scenario::ServerHardware) => {
             vec![format!("{host}.disk"), format!("{host}.disk2")]
         }
         _ => vec![format!("{host}.disk")],
@@ -126,6 +130,11 @@ impl Mark {
         Ok(Self { path: path.to_owned(), first, blocks })
     }
 
+    /// The disk.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What has become of it.
     pub(super) fn compare(&self) -> anyhow::Result<String> {
         let now = Self::of(&self.path)?;
@@ -169,6 +178,28 @@ fn root_partition(disk: &Path) -> anyhow::Result<(u64, u64)> {
     let bytes = |key: &str| Some(largest?[key].as_u64()? * sector);
     let start = bytes("start").context("no partition")?;
     Ok((start, bytes("size").context("a partition without a size")?))
+}
+
+/// Which root file system a disk has and how long it is: that of XFS (xfs_dsb of Linux
+/// fs/xfs/libxfs/xfs_format.h) or of Btrfs (btrfs_super_block of linux/btrfs_tree.h).
+pub(super) fn root_size(disk: &Path) -> anyhow::Result<String> {
+    const BTRFS_AT: u64 = 64 << 10;
+    let (start, _) = root_partition(disk)?;
+    let file = File::open(disk)?;
+    let (mut xfs, mut btrfs) = ([0; 16], [0; 0x78]);
+    file.read_exact_at(&mut xfs, start)?;
+    file.read_exact_at(&mut btrfs, start + BTRFS_AT)?;
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte));
+    let (kind, bytes) = if xfs.starts_with(b"XFSB") {
+        ("xfs", number(&xfs[4..8]) * number(&xfs[8..16]))
+    } else if btrfs[0x40..].starts_with(b"_BHRfS_M") {
+        btrfs[0x70..].reverse();
+        ("btrfs", number(&btrfs[0x70..]))
+    } else {
+        ("another", 0)
+    };
+    let name = disk.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("{name}: its root file system is {kind} of {}", size_text(bytes)))
 }
 
 /// Whether every byte of a disk is zero.

@@ -107,7 +107,7 @@ impl HostReport {
 
     /// Checks that the system runs from the host's own disk, under its own name.
     pub(super) fn check_installed(&self, name: &str) -> Result<(), Shortfall> {
-        if !["/dev/vd", "/dev/md"].iter().any(|disk| self.root.starts_with(disk)) {
+        if !["/dev/vd", "/dev/md", "/dev/nvme"].iter().any(|disk| self.root.starts_with(disk)) {
             return Err(Shortfall::Root(self.root.clone()));
         }
         match self.hostname == name {

@@ -301,8 +301,13 @@ fn keep_modules(root: &Path, architecture: Architecture) -> anyhow::Result<Modul
     };
     depmod()?;
     let dependencies = fs::read_to_string(directory.join("modules.dep"))?;
-    let own = tree::modules_with_dependencies(&dependencies, &lines(MODULES));
-    let deploy = tree::modules_with_dependencies(&dependencies, &lines(DEPLOY_MODULES));
+    let builtin = fs::read_to_string(directory.join("modules.builtin"))?;
+    let of = |text| {
+        let names = module_names(text, architecture);
+        tree::modules_with_dependencies(&dependencies, &builtin, &names)
+            .with_context(|| format!("kernel {version}"))
+    };
+    let (own, deploy) = (of(MODULES)?, of(DEPLOY_MODULES)?);
     for path in dependencies.lines().filter_map(|line| Some(line.split_once(':')?.0)) {
         if !own.contains(path) && !deploy.contains(path) {
             fs::remove_file(directory.join(path))?;
@@ -323,7 +328,34 @@ fn keep_modules(root: &Path, architecture: Architecture) -> anyhow::Result<Modul
     Ok(Modules { own, of_deploying })
 }
 
+/// The modules that a list names for an architecture: lines `NAME` or `NAME ARCHITECTURE`.
+fn module_names(text: &str, architecture: Architecture) -> Vec<&str> {
+    let words = lines(text).into_iter().map(|line| line.split_once(' ').unwrap_or((line, "")));
+    let is_of = |(_, only): &(&str, &str)| only.is_empty() || *only == architecture.label();
+    words.filter(is_of).map(|(name, _)| name).collect()
+}
+
 /// The lines of a list that are neither empty nor comments.
 fn lines(text: &str) -> Vec<&str> {
     text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_of_all_architectures_or_of_the_one_named() {
+        let text = "# Disks.\nnvme\nvmd amd64\n\nhclge arm64\n";
+        assert_eq!(module_names(text, Architecture::Amd64), ["nvme", "vmd"]);
+        assert_eq!(module_names(text, Architecture::Arm64), ["nvme", "hclge"]);
+        for architecture in [Architecture::Amd64, Architecture::Arm64] {
+            for text in [MODULES, DEPLOY_MODULES] {
+                let names = module_names(text, architecture);
+                // As the kernel calls a module that is loaded.
+                let is_name = |name: &&str| !name.contains([' ', '-', '.', '/']);
+                assert!(names.iter().all(is_name), "{names:?}");
+            }
+        }
+    }
 }

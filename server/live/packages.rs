@@ -23,6 +23,8 @@ const PROGRAMS: &[&str] = &[
     "util-linux",
     "fdisk",
     "e2fsprogs",
+    "xfsprogs",
+    "btrfs-progs",
     "zstd",
     "xz-utils",
     "efibootmgr",
@@ -106,8 +108,8 @@ pub(crate) fn names(source: &PackageSource) -> anyhow::Result<Vec<String>> {
     let closure = source.apt("apt-cache", &arguments)?;
     let is_library = |line: &&str| line.starts_with("lib") || line.starts_with("zlib");
     names.extend(closure.lines().filter(is_library).map(str::to_owned));
-    // It always depends on the newest kernel for virtual machines.
-    let newest = format!("linux-image-cloud-{}", source.architecture.label());
+    // It always depends on the newest kernel. That for virtual machines has no drivers of servers.
+    let newest = format!("linux-image-{}", source.architecture.label());
     let kernel = source.apt("apt-cache", &["depends", &newest])?;
     let image = kernel.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image"));
     let image = image.with_context(|| format!("apt-cache knows no kernel of {newest}"))?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::elf;
 
@@ -75,18 +75,36 @@ pub(crate) fn merge_usr(root: &Path) -> std::io::Result<()> {
 }
 
 /// The kernel modules named, and what they depend on: paths below the modules directory,
-/// from the lines `PATH: PATH PATH` of `modules.dep`.
-pub(crate) fn modules_with_dependencies(modules_dep: &str, names: &[&str]) -> BTreeSet<String> {
+/// from the lines `PATH: PATH PATH` of `modules.dep`. Those of `modules.builtin` need no file.
+///
+/// # Errors
+/// If the kernel does not have one of them: a host would miss its driver.
+pub(crate) fn modules_with_dependencies(
+    modules_dep: &str,
+    modules_builtin: &str,
+    names: &[&str],
+) -> anyhow::Result<BTreeSet<String>> {
     let name_of = |path: &str| {
         let file = path.rsplit('/').next().unwrap_or(path);
         file.split('.').next().unwrap_or(file).replace('-', "_")
     };
-    let lines = modules_dep.lines().filter_map(|line| line.split_once(':'));
-    lines
-        .filter(|(path, _)| names.contains(&name_of(path).as_str()))
-        .flat_map(|(path, needed)| std::iter::once(path).chain(needed.split_whitespace()))
-        .map(str::to_owned)
-        .collect()
+    let mut missing: BTreeSet<&str> = names.iter().copied().collect();
+    for path in modules_builtin.lines() {
+        missing.remove(name_of(path).as_str());
+    }
+    let mut kept = BTreeSet::new();
+    for (path, needed) in modules_dep.lines().filter_map(|line| line.split_once(':')) {
+        let name = name_of(path);
+        if names.contains(&name.as_str()) {
+            missing.remove(name.as_str());
+            kept.extend(std::iter::once(path).chain(needed.split_whitespace()).map(str::to_owned));
+        }
+    }
+    if !missing.is_empty() {
+        let missing = missing.into_iter().collect::<Vec<_>>().join(", ");
+        bail!("the kernel has no module of these names: {missing}");
+    }
+    Ok(kept)
 }
 
 /// The path with `/bin`, `/sbin` and `/lib` moved into `/usr`.
@@ -137,7 +155,10 @@ mod tests {
                    kernel/net/802/garp.ko:\n\
                    kernel/drivers/net/virtio_net.ko.xz: kernel/net/core/failover.ko.xz\n\
                    kernel/drivers/net/dummy.ko:\n";
-        let found = modules_with_dependencies(dep, &["8021q", "virtio_net", "bonding"]);
+        let builtin =
+            "kernel/drivers/tty/serial/8250/8250.ko\nkernel/drivers/mmc/core/mmc-block.ko\n";
+        let of = |names: &[&str]| modules_with_dependencies(dep, builtin, names);
+        let found = of(&["8021q", "virtio_net", "mmc_block"]).unwrap();
         let expected = [
             "kernel/drivers/net/virtio_net.ko.xz",
             "kernel/net/802/garp.ko",
@@ -146,5 +167,7 @@ mod tests {
             "kernel/net/core/failover.ko.xz",
         ];
         assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+        let refused = of(&["dummy", "e1000e", "8250", "bonding"]).unwrap_err().to_string();
+        assert_eq!(refused, "the kernel has no module of these names: bonding, e1000e");
     }
 }
