@@ -117,9 +117,14 @@ CONTROL
   dpkg-deb ${XZ:--Zxz} --root-owner-group --build "$root" "$out/rackstrap_$version-1_$arch.deb" >/dev/null
 }
 
+# The architecture in the words of Rust, Linux and .rpm.
+cpu() {
+  case $arch in amd64) echo x86_64 ;; arm64) echo aarch64 ;; *) echo "$arch" ;; esac
+}
+
 rpm() {
   local root=$work/rpm cpu
-  case $arch in amd64) cpu=x86_64 ;; arm64) cpu=aarch64 ;; *) cpu=$arch ;; esac
+  cpu=$(cpu)
   stage "$root/tree" zsh/site-functions
   # /lib is a link to /usr/lib where .rpm is at home.
   mkdir -p "$root/tree/usr/lib" && cp -a "$root/tree/lib/." "$root/tree/usr/lib/" && rm -r "$root/tree/lib"
@@ -164,7 +169,7 @@ oci() {
 sbom() {
   local tools=$top/target/package-tools
   [ -x "$tools/bin/cargo-cyclonedx" ] || cargo install --quiet --locked --root "$tools" cargo-cyclonedx@0.5.9
-  PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --spec-version 1.5 --target x86_64-unknown-linux-gnu \
+  PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$(cpu)-unknown-linux-gnu" \
     --override-filename rackstrap.cdx
   # The tool names parts of the program by the directory in which they were compiled.
   sed "s|path+file://$top#|path+file:///rackstrap#|g" rackstrap.cdx.json >"$out/rackstrap-$version.cdx.json"

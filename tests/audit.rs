@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::api_server::ApiServer;
 use crate::common::store::Store;
 
-/// An entry of two hours ago.
+/// An entry of two days ago.
 fn old(who: &str, action: AuditAction, now_ms: i64) -> AuditEntry {
-    AuditEntry::new(who.into(), action, now_ms - 7_200_000)
+    AuditEntry::new(who.into(), action, now_ms - 172_800_000)
 }
 
 async fn all(database: &Database, query: AuditQuery) -> Vec<AuditEntry> {
@@ -72,7 +72,12 @@ async fn entries_are_filtered_paged_counted_and_removed_by_age() {
         }
         assert_eq!(paged, entries, "{}", store.kind);
 
-        assert_eq!(database.remove_audit_before(now_ms - 1000).await.unwrap(), 2, "{}", store.kind);
+        assert_eq!(
+            database.remove_audit_before(now_ms - 86_400_000).await.unwrap(),
+            2,
+            "{}",
+            store.kind
+        );
         assert_eq!(all(&database, AuditQuery::default()).await.len(), 5, "{}", store.kind);
     }
 }

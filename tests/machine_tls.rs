@@ -229,6 +229,10 @@ fn the_ca_is_made_once_shown_and_given_to_firmware() {
     let replaced = rackstrap(&server, &["ca", "create", "--replace"]);
     assert!(replaced.status.success() && fs::read(&certificate).unwrap() != before);
 
+    let audited = text(&rackstrap(&server, &["audit", "--kind", "authority-created"]).stdout);
+    assert!(audited.contains(&format!("created the CA {fingerprint} (SHA-256)")), "{audited}");
+    assert!(audited.contains("replaced the CA by"), "{audited}");
+
     // Without a CA the server says what is missing, and does not start.
     fs::remove_file(&certificate).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));

@@ -13,6 +13,7 @@ mod api_live;
 mod api_server;
 mod architecture;
 mod audit;
+mod audit_chain;
 mod backup;
 mod client_words;
 mod command_line;

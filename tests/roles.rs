@@ -18,6 +18,19 @@ use crate::ui::server::{PASSWORD, Server, Visitor, fields};
 const BEGIN: &str = "<!-- Written by tests/roles.rs: GOLDEN=write. -->\n";
 const END: &str = "<!-- End of what tests/roles.rs writes. -->\n";
 
+/// What is answered without a login, and how.
+const OPEN: [(&str, &str); 9] = [
+    ("/api/v1/openapi.json", "GET"),
+    ("/healthz", "GET"),
+    ("/login", "GET, POST"),
+    ("/login/code", "GET, POST"),
+    ("/login/oidc", "GET"),
+    ("/login/oidc/callback", "GET"),
+    ("/metrics", "GET"),
+    ("/readyz", "GET"),
+    ("/static/ui.css", "GET"),
+];
+
 /// A path with something in place of its names.
 fn filled(path: &str) -> String {
     let mut filled = String::new();
@@ -103,6 +116,26 @@ async fn every_page_and_form_asks_for_its_role() {
     let texts: Vec<String> = entries.iter().map(|stored| stored.entry.text()).collect();
     let said = "vera was refused /users/{name}/role, which needs the role admin";
     assert!(texts.iter().any(|text| text.contains(said)), "{texts:#?}");
+}
+
+#[tokio::test]
+async fn without_a_login_nothing_is_answered_but_what_is_open() {
+    let server = server().await;
+    let nobody = server.stranger();
+    for (path, _) in OPEN {
+        let status = nobody.get(path).await.status().as_u16();
+        assert!(![401, 403, 405, 500].contains(&status), "{path}: {status}");
+    }
+    for RouteRule { path, method, .. } in route_rules() {
+        let answer = match method {
+            "GET" => nobody.get(&filled(path)).await,
+            _ => nobody.post(&filled(path), String::new()).await,
+        };
+        let status = answer.status().as_u16();
+        let to = answer.headers().get("location").map(|to| to.to_str().unwrap().to_owned());
+        let is_sent = status == 303 && to.as_ref().is_some_and(|to| to.starts_with("/login"));
+        assert!(is_sent || [401, 403].contains(&status), "{method} {path}: {status} {to:?}");
+    }
 }
 
 #[tokio::test]
@@ -215,8 +248,12 @@ async fn the_guide_has_the_table_of_every_route_and_role() {
         rows.entry((path_of(&path), role, is_shared)).or_default().push(method);
     }
     let mut table = String::from(
-        "| route | methods | viewer | operator with limits | operator | admin |\n|---|---|---|---|---|---|\n",
+        "| route | methods | nobody | viewer | operator with limits | operator | admin |\n|---|---|---|---|---|---|---|\n",
     );
+    for (path, methods) in OPEN {
+        let path = path.replace("ui.css", "{file}");
+        let _ = writeln!(table, "| `{path}` | {methods} | yes | yes | yes | yes | yes |");
+    }
     for ((path, role, is_shared), methods) in rows {
         let [viewer, operator, admin] = [Role::Viewer, Role::Operator, Role::Admin]
             .map(|own| if own >= role { "yes" } else { "" });
@@ -226,7 +263,7 @@ async fn the_guide_has_the_table_of_every_route_and_role() {
             _ => "",
         };
         let marks = [viewer, limited, operator, admin].join(" | ");
-        let _ = writeln!(table, "| `{path}` | {} | {marks} |", methods.join(", "));
+        let _ = writeln!(table, "| `{path}` | {} | | {marks} |", methods.join(", "));
     }
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/guide/security.md");
     let page = std::fs::read_to_string(&file).unwrap();
@@ -350,6 +387,8 @@ async fn users_are_managed_on_the_command_line() {
             "created user eve (viewer)\n"
         );
         assert_eq!(desk.good("user role eve operator"), "eve has the role operator\n");
+        let changed = desk.good("audit --kind role-changed");
+        assert!(changed.contains("gave eve the role operator (before: viewer)"), "{changed}");
         assert!(desk.bad("user role nobody viewer")[0].contains("\"nobody\" does not exist"));
         let usage = desk.run("user role eve king", "");
         let said = String::from_utf8_lossy(&usage.stderr).into_owned();

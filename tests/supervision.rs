@@ -134,6 +134,9 @@ fn a_reload_takes_on_what_it_may_and_says_what_needs_a_restart() {
     server.logs("interfaces has changed to [\"eth7\"]: restart to apply it");
     server.logs("configuration reloaded: offer_seconds is now 40");
     server.logs("configuration reloaded: log_level is now \"debug\"");
+    let audited = server.logs("rackstrap reloaded the configuration; changed: ");
+    assert!(audited.contains("offer_seconds") && audited.contains("log_level"), "{audited}");
+    assert!(audited.contains("; after a restart: interfaces"), "{audited}");
     // A configuration with an error changes nothing.
     server.write_config("offer_seconds = 50\nlog_level = \"error\"\ndhpc = true\n");
     server.signal(Signal::SIGHUP);

@@ -191,6 +191,7 @@ fn commands_that_read_create_nothing() {
         "user list",
         "token list",
         "audit",
+        "audit verify",
         "doctor --quiet",
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_rackstrap"));

@@ -14,9 +14,10 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::authority;
-use crate::cli::context::{Context, print};
+use crate::cli::context::{Context, audit, print};
 use crate::cli::tls_files;
 use crate::config::Config;
+use crate::lifecycle::audit::AuditAction;
 
 /// `rackstrap ca`.
 #[derive(Debug, Subcommand)]
@@ -62,14 +63,14 @@ impl CaCommand {
     /// Does it.
     pub(crate) async fn run(self, context: Context) -> anyhow::Result<ExitCode> {
         match self {
-            Self::Create(Create { replace }) => create(&context, replace),
+            Self::Create(Create { replace }) => create(&context, replace).await,
             Self::Show => show(&context),
             Self::Export(Export { format }) => export(&context, format),
         }
     }
 }
 
-fn create(context: &Context, replace: bool) -> anyhow::Result<ExitCode> {
+async fn create(context: &Context, replace: bool) -> anyhow::Result<ExitCode> {
     let data_dir = &context.config.data_dir;
     let [certificate, key] = &authority::files(data_dir);
     if let Some(path) = [certificate, key].into_iter().find(|path| path.exists() && !replace) {
@@ -81,7 +82,16 @@ fn create(context: &Context, replace: bool) -> anyhow::Result<ExitCode> {
     }
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let [pem, key_pem] = &authority::create(name.trim())?;
+    let replaced = certificate.exists();
     tls_files::write(data_dir, [certificate, key], [pem, key_pem])?;
+    let sha256 = fingerprint(&read(certificate)?);
+    match context.read_inventory().await {
+        Ok(inventory) => {
+            audit(&inventory, AuditAction::AuthorityCreated { sha256, replaced }).await;
+            inventory.database.close().await;
+        }
+        Err(error) => eprintln!("warning: the audit log does not have the new CA: {error:#}"),
+    }
     show(context)
 }
 

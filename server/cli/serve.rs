@@ -15,6 +15,7 @@ use crate::causes::WithCauses;
 use crate::cli::context::print;
 use crate::cli::settings::Settings;
 use crate::cli::user::print_first_password;
+use crate::config::KeyChange;
 use crate::inventory::FIRST_USER;
 use crate::lifecycle::audit::AuditAction;
 use crate::lifecycle::stall::Patience;
@@ -75,9 +76,21 @@ async fn run(settings: Settings) -> anyhow::Result<ExitCode> {
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
             supervisor::reloading();
-            if let Err(error) = reload(&settings, &app, &logs) {
-                let error = WithCauses(error.as_ref());
-                tracing::error!("configuration not reloaded: {error}");
+            match reload(&settings, &app, &logs) {
+                Ok(changes) if changes.is_empty() => {}
+                Ok(changes) => {
+                    let keys = |live| {
+                        let of = changes.iter().filter(move |change| change.live == live);
+                        of.map(|change| change.key.to_owned()).collect()
+                    };
+                    let (changed, waiting) = (keys(true), keys(false));
+                    let action = AuditAction::ConfigurationReloaded { changed, waiting };
+                    app.inventory.audit("rackstrap", action).await;
+                }
+                Err(error) => {
+                    let error = WithCauses(error.as_ref());
+                    tracing::error!("configuration not reloaded: {error}");
+                }
             }
             // A key file that was put back is used again.
             if let Err(error) = app.inventory.reload().await {
@@ -112,8 +125,9 @@ fn hand_over(password: &str, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads file and environment again; flags stay. All of it is taken on, or nothing.
-fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<()> {
+/// Reads file and environment again; flags stay. All of it is taken on, or nothing. Returns the keys
+/// that differ.
+fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<Vec<KeyChange>> {
     let (config, changes) = app.config.now().reloaded(&settings.config()?)?;
     serve::check_certificate(&config)?;
     logs.set_level(&config)?;
@@ -122,7 +136,7 @@ fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<()> {
     if changes.is_empty() {
         tracing::info!("configuration reloaded: no key has changed");
     }
-    for change in changes {
+    for change in &changes {
         let (key, value) = (change.key, change.value.as_deref().unwrap_or("its default"));
         match (change.live, change.is_secret) {
             (true, false) => tracing::info!("configuration reloaded: {key} is now {value}"),
@@ -131,5 +145,5 @@ fn reload(settings: &Settings, app: &App, logs: &Logs) -> anyhow::Result<()> {
             (false, false) => tracing::warn!("{key} has changed to {value}: restart to apply it"),
         }
     }
-    Ok(())
+    Ok(changes)
 }

@@ -12,7 +12,7 @@ use crate::cli::context::{Context, LimitArgs, audit, is_interactive, moment, pri
 use crate::cli::nouns::{Name, or_dash};
 use crate::inventory::{Database, User, UserSession, random_password};
 use crate::lifecycle::audit::AuditAction;
-use crate::model::Role;
+use crate::model::{Limits, Role};
 
 /// `rackstrap user`.
 #[derive(Debug, Subcommand)]
@@ -117,7 +117,9 @@ impl UserCommand {
                 };
                 let value = json!({"name": name, "role": role, "limits": limits});
                 if !limits.is_empty() {
-                    audit(&inventory, AuditAction::LimitsChanged { user: name, limits }).await;
+                    let before = Some(Limits::default());
+                    let action = AuditAction::LimitsChanged { user: name, limits, before };
+                    audit(&inventory, action).await;
                 }
                 context.print(&value, || text)?;
             }
@@ -137,8 +139,9 @@ impl UserCommand {
                 context.print(&json!({"name": name}), || format!("{done} {name}\n"))?;
             }
             Self::Role(SetRole { name, role }) => {
-                database.set_role(&name, role).await?;
-                audit(&inventory, AuditAction::RoleChanged { user: name.clone(), role }).await;
+                let before = Some(database.set_role(&name, role).await?);
+                let action = AuditAction::RoleChanged { user: name.clone(), role, before };
+                audit(&inventory, action).await;
                 let value = json!({"name": name, "role": role});
                 context.print(&value, || format!("{name} has the role {role}\n"))?;
             }
@@ -147,10 +150,11 @@ impl UserCommand {
                 if limits.is_empty() && !none {
                     bail!("say which hosts, with --tenant, --rack or --label, or --none");
                 }
-                database.set_limits(&name, &limits).await?;
+                let before = Some(database.set_limits(&name, &limits).await?);
                 let text = format!("limits of {name}: {limits}\n");
                 let value = json!({"name": name, "limits": limits});
-                audit(&inventory, AuditAction::LimitsChanged { user: name, limits }).await;
+                let action = AuditAction::LimitsChanged { user: name, limits, before };
+                audit(&inventory, action).await;
                 context.print(&value, || text)?;
             }
             Self::Disable(Name { name }) => {

@@ -6,7 +6,7 @@ mod load;
 mod values;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -86,7 +86,8 @@ pub struct Config {
     /// the same. Default: `secret.key` in `data_dir`.
     #[serde(deserialize_with = "values::optional::deserialize")]
     pub secret_key_file: Option<PathBuf>,
-    /// Directory of the distribution's iPXE programs.
+    /// Directory of the distribution's iPXE programs. Default: that of Debian or else of Fedora,
+    /// whichever exists.
     pub ipxe_dir: PathBuf,
     /// Whether to serve TFTP over IPv6 too, on every address of the interfaces.
     pub tftp_ipv6: bool,
@@ -248,6 +249,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where distributions put their iPXE programs: Debian, Fedora.
+const IPXE_DIRS: [&str; 2] = ["/usr/lib/ipxe", "/usr/share/ipxe"];
+
+/// The first of several directories that exists; if none does, the first.
+fn first_of(directories: &[&str; 2], exists: impl Fn(&Path) -> bool) -> PathBuf {
+    let found = directories.iter().find(|directory| exists(Path::new(directory)));
+    PathBuf::from(found.unwrap_or(&directories[0]))
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -274,7 +284,7 @@ impl Default for Config {
             machine_url: None,
             files_dir: None,
             secret_key_file: None,
-            ipxe_dir: PathBuf::from("/usr/lib/ipxe"),
+            ipxe_dir: first_of(&IPXE_DIRS, Path::is_dir),
             tftp_ipv6: true,
             tftp_ports: None,
             tftp_rollover: TftpRollover::Zero,
@@ -396,6 +406,17 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ipxe_is_where_the_distribution_has_it() {
+        let [debian, fedora] = IPXE_DIRS;
+        let cases = [(vec![debian, fedora], debian), (vec![fedora], fedora), (vec![], debian)];
+        for (existing, expected) in cases {
+            let found =
+                first_of(&IPXE_DIRS, |path| existing.iter().any(|it| path == Path::new(it)));
+            assert_eq!(found, Path::new(expected), "{existing:?}");
+        }
+    }
 
     #[test]
     fn hosts_reach_the_interfaces_unless_a_url_names_an_address() {

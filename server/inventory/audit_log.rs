@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::inventory::database::{Transaction, execute, with_pool};
+use crate::inventory::audit_chain::{self, About};
+use crate::inventory::database::{Transaction, execute, with_connection, with_pool};
 use crate::inventory::event_log::first_id;
 use crate::inventory::revisions::tell_others;
 use crate::inventory::{Database, Error, Inventory, now_ms};
@@ -21,6 +22,8 @@ use crate::lifecycle::audit::{
 const STORE_EVERY: Duration = Duration::from_secs(10);
 /// How often entries that are too old are removed.
 const TRIM_EVERY: Duration = Duration::from_secs(3600);
+/// How far back is looked for what is counted no more: servers that share the database may be late.
+const CLOSE_AGAIN_MS: i64 = 24 * HOUR_MS;
 /// How many different things are counted in an hour; the others share a row for each kind.
 const MOST_COUNTED: usize = 500;
 /// How many entries wait for a database that takes none.
@@ -87,7 +90,9 @@ impl Row {
                 .transpose()
                 .map_err(|error: std::net::AddrParseError| unreadable(error.to_string()))?,
         };
-        let action = serde_json::from_str(&data).map_err(|error| unreadable(error.to_string()))?;
+        // A newer version that shares the database has kinds that this one does not know.
+        let action = serde_json::from_str(&data)
+            .unwrap_or_else(|_| AuditAction::Recorded { text: data.clone() });
         let times = times.unsigned_abs();
         Ok(StoredAuditEntry {
             entry: AuditEntry { at_ms, last_ms, times, who, origin, action },
@@ -96,7 +101,7 @@ impl Row {
     }
 }
 
-/// Adds an entry, or counts it in the row that it is the same as.
+/// Adds an entry and its link, or counts it in the row that it is the same as.
 pub(super) async fn add(
     transaction: &mut Transaction,
     stored: &StoredAuditEntry,
@@ -105,8 +110,27 @@ pub(super) async fn add(
         "INSERT INTO audit (id, at_ms, last_ms, times, who, via, address, kind, data, same_as)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (same_as) DO UPDATE SET times = audit.times + excluded.times,
-             last_ms = excluded.last_ms";
+             last_ms = CASE WHEN excluded.last_ms > audit.last_ms THEN excluded.last_ms
+                            ELSE audit.last_ms END";
+    const COUNTED_IN: &str = "SELECT id FROM audit WHERE same_as = $1";
+    audit_chain::take_turn(transaction).await?;
     let StoredAuditEntry { id, entry } = stored;
+    // Stored already: whoever waited for it gave up too early.
+    if audit_chain::has_link(transaction, About::Entry, id).await? {
+        return Ok(());
+    }
+    let mut same_as = entry.same_as();
+    let counted_in: Option<String> = match &same_as {
+        None => None,
+        Some(same_as) => with_connection!(&mut *transaction, connection =>
+            sqlx::query_scalar(COUNTED_IN).bind(same_as).fetch_optional(connection).await)?,
+    };
+    // What comes when its hour is closed is an entry of its own.
+    if let Some(counted_in) = &counted_in
+        && audit_chain::has_link(transaction, About::Counted, counted_in).await?
+    {
+        same_as = None;
+    }
     let AuditEntry { at_ms, last_ms, times, who, origin, action } = entry;
     let data = serde_json::to_string(action)
         .map_err(|error| Error::unreadable("audit entry", action.kind().label(), error))?;
@@ -122,8 +146,11 @@ pub(super) async fn add(
         origin.address.map(|address| address.to_string()),
         action.kind().label(),
         data,
-        entry.same_as()
+        &same_as
     )?;
+    if counted_in.is_none() || same_as.is_none() {
+        audit_chain::link(transaction, About::Entry, id).await?;
+    }
     Ok(())
 }
 
@@ -195,15 +222,6 @@ impl Database {
             asked.bind(i64::from(query.limit)).fetch_all(pool).await
         })?;
         rows.into_iter().map(Row::read).collect()
-    }
-
-    /// Removes the entries before a moment (Unix milliseconds); how many there were.
-    pub async fn remove_audit_before(&self, before_ms: i64) -> Result<u64, Error> {
-        const REMOVE: &str = "DELETE FROM audit WHERE id < $1";
-        let mut transaction = self.begin_writing().await?;
-        let removed = execute!(&mut transaction, REMOVE, first_id(before_ms))?;
-        transaction.commit().await?;
-        Ok(removed)
     }
 
     /// Moves what earlier versions had among the events into the audit log.
@@ -427,15 +445,24 @@ impl Inventory {
         }
     }
 
-    /// Stores what is counted, and removes entries that are older than `keep_days` at that time,
-    /// until `stop`.
+    /// Stores what is counted, removes entries that are older than `keep_days` at that time, and
+    /// logs the head of the chain, until `stop`.
     pub async fn run_audit(
         self,
         keep_days: impl Fn() -> u32 + Send,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
+        match self.database.adopt_audit().await {
+            Ok(0) => {}
+            Ok(adopted) => tracing::warn!(
+                adopted,
+                "entries of the audit log had no link: by a server of an earlier version, or by hand"
+            ),
+            Err(error) => tracing::warn!(%error, "cannot link entries of the audit log"),
+        }
         let mut store = interval(STORE_EVERY);
         let mut trim = interval(TRIM_EVERY);
+        let mut close_from_ms = 0;
         for timer in [&mut store, &mut trim] {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
@@ -452,6 +479,16 @@ impl Inventory {
                         Ok(0) => {}
                         Ok(removed) => tracing::info!(removed, "old audit entries removed"),
                         Err(error) => tracing::warn!(%error, "cannot remove old audit entries"),
+                    }
+                    let now_ms = now_ms();
+                    match self.database.close_audit_hours(close_from_ms, now_ms).await {
+                        Ok(_) => close_from_ms = now_ms - CLOSE_AGAIN_MS,
+                        Err(error) => tracing::warn!(%error, "cannot close audit entries"),
+                    }
+                    // A log that others keep says later what this one was.
+                    match self.database.audit_head().await {
+                        Ok(head) => tracing::info!(%head, "head of the audit log"),
+                        Err(error) => tracing::warn!(%error, "cannot read the audit log's head"),
                     }
                 }
             }

@@ -145,7 +145,8 @@ impl Inventory {
         // An admin with limits could take them away.
         let now = if has_limits { user.role.min(Role::Operator) } else { user.role };
         if role != now && self.database.store_role(&name, now).await? {
-            let action = AuditAction::RoleChanged { user: name.clone(), role: now };
+            let action =
+                AuditAction::RoleChanged { user: name.clone(), role: now, before: Some(role) };
             self.audit(Author { who: &name, origin }, action).await;
         }
         Ok(name)

@@ -5,6 +5,8 @@
 //! one on the same database); writes go to the database first.
 
 // The database: one file per noun.
+mod audit_chain;
+mod audit_guard;
 mod audit_log;
 pub(crate) mod database;
 mod dns_records;
@@ -61,6 +63,7 @@ use crate::model::{KeyState, StoredFile};
 use crate::network::{BootFiles, Surroundings};
 use crate::recipe;
 
+pub use audit_chain::{AuditCheck, Fault, Head};
 pub use audit_log::{AuditQuery, StoredAuditEntry, is_audit_id};
 pub use change::{Change, ChangeError, Committed, Review, Tried};
 pub use database::Database;
@@ -129,6 +132,7 @@ pub struct Inventory {
 impl Inventory {
     /// Opens the inventory in `database`, which must be migrated, and reads it whole.
     pub async fn open(database: Database) -> Result<Self, Error> {
+        database.begin_audit_chain().await?;
         database.carry_over_audit().await?;
         let last_event = database.last_event().await?;
         let snapshot = Snapshot::load(&database).await?;

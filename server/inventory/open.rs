@@ -18,6 +18,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions, Connection};
 
+use super::audit_guard::{guard_postgres, guard_sqlite};
 use super::database::{Database, DatabaseFile, Sqlite, is_sound};
 use super::postgres_tls::{self, TlsParameterError};
 use super::primary::{Postgres, connect_to_primary, urls_of};
@@ -416,6 +417,9 @@ async fn open_sqlite(path: &Path, access: Access) -> Result<Database, OpenError>
     if let Some(migrations) = access.migrations() {
         migrations.run(&pool).await?;
     }
+    if access == Access::Manage {
+        guard_sqlite(&pool).await.map_err(failed)?;
+    }
     let file =
         DatabaseFile::of(path).map_err(|source| OpenError::Unreadable { path: what, source })?;
     Ok(Database::Sqlite(Sqlite::new(pool, log, Some(file))))
@@ -525,6 +529,9 @@ async fn open_postgres(url: &str, access: Access) -> Result<Database, OpenError>
     if let Some(migrations) = access.migrations() {
         // Not by the pool: a migration of many rows may take longer than its limits allow.
         migrations.run(&mut connection).await?;
+    }
+    if access == Access::Manage {
+        guard_postgres(&mut connection).await.map_err(failed)?;
     }
     connection.close().await.map_err(failed)?;
     let pool = pool_options(CONNECTIONS, LIMITS).acquire_timeout(ACQUIRE);

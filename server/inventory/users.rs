@@ -252,14 +252,18 @@ impl Database {
     /// # Errors
     /// If there is no such user, no other admin could log in, one with limits would be an admin, or a
     /// provider says the role.
-    pub async fn set_role(&self, name: &str, role: Role) -> Result<(), AccountError> {
+    pub async fn set_role(&self, name: &str, role: Role) -> Result<Role, AccountError> {
         if let Some(issuer) = self.issuer_of(name).await? {
             return Err(AccountError::RoleOfGroups { name: name.to_owned(), issuer });
         }
         if role < Role::Admin {
             self.keep_an_admin(name).await?;
         }
-        if self.store_role(name, role).await? { Ok(()) } else { Err(self.why_not_set(name).await) }
+        let before = self.find_user(name).await?;
+        match (before, self.store_role(name, role).await?) {
+            (Some(before), true) => Ok(before.role),
+            _ => Err(self.why_not_set(name).await),
+        }
     }
 
     /// Stores a role, but not that of an admin with limits, who could take them away. Returns whether
@@ -287,21 +291,25 @@ impl Database {
     }
 
     /// Limits which hosts a user may change, or with empty limits no more. An admin by the groups of a
-    /// provider becomes an operator, as with the next login.
+    /// provider becomes an operator, as with the next login. Returns the limits until then.
     ///
     /// # Errors
     /// If there is no such user, or the user is an admin here.
-    pub async fn set_limits(&self, name: &str, limits: &Limits) -> Result<(), AccountError> {
+    pub async fn set_limits(&self, name: &str, limits: &Limits) -> Result<Limits, AccountError> {
         const SET: &str = "UPDATE users SET limits = $2,
                  role = CASE WHEN role = 'admin' AND $2 IS NOT NULL THEN 'operator' ELSE role END
              WHERE name = $1 AND (issuer IS NOT NULL OR role <> 'admin' OR $2 IS NULL)";
+        let before = self.find_user(name).await?;
         let set = with_pool!(self, pool => sqlx::query(SET)
             .bind(name)
             .bind(stored_limits(limits))
             .execute(pool)
             .await
             .map(|done| done.rows_affected()))?;
-        if set == 1 { Ok(()) } else { Err(self.why_not_set(name).await) }
+        match (before, set) {
+            (Some(before), 1) => Ok(before.limits),
+            _ => Err(self.why_not_set(name).await),
+        }
     }
 
     /// Lets a user log in, or not. The sessions of one who may not end with their next request, and

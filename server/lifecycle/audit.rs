@@ -151,6 +151,8 @@ impl AuditEntry {
             | AuditAction::RollOut { .. }
             | AuditAction::LoggedIn { .. }
             | AuditAction::LoggedOut
+            | AuditAction::ConfigurationReloaded { .. }
+            | AuditAction::AuthorityCreated { .. }
             | AuditAction::Recorded { .. } => false,
         };
         let Origin { via, address } = self.origin;
@@ -279,6 +281,9 @@ pub enum AuditAction {
         user: String,
         /// The new role.
         role: Role,
+        /// The role until then; none in entries of versions that did not store it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Role>,
     },
     /// What a user may change was limited, or is not any more.
     LimitsChanged {
@@ -286,6 +291,9 @@ pub enum AuditAction {
         user: String,
         /// The new limits; none where they are empty.
         limits: Limits,
+        /// The limits until then; missing in entries of versions that did not store them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Limits>,
     },
     /// A user may not log in any more.
     UserDisabled {
@@ -421,6 +429,20 @@ pub enum AuditAction {
     },
     /// The user logged out.
     LoggedOut,
+    /// A server read its configuration again, and keys have changed.
+    ConfigurationReloaded {
+        /// The keys that it took on.
+        changed: Vec<String>,
+        /// The keys that it takes on when it is restarted.
+        waiting: Vec<String>,
+    },
+    /// A CA that firmware is to trust was created.
+    AuthorityCreated {
+        /// Its certificate's SHA-256, as `rackstrap ca show` has it.
+        sha256: String,
+        /// Whether there was another one.
+        replaced: bool,
+    },
     /// An entry of a version that stored sentences only.
     Recorded {
         /// The sentence.
@@ -557,6 +579,8 @@ action_kinds! {
     TokenUsed = "token-used",
     TokenRefused = "token-refused",
     TokenReadOnly = "token-read-only",
+    ConfigurationReloaded = "configuration-reloaded",
+    AuthorityCreated = "authority-created",
     Recorded = "recorded",
 }
 

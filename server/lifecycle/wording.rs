@@ -376,9 +376,27 @@ fn acts(f: &mut impl Write, who: &str, action: &AuditAction) -> fmt::Result {
         AuditAction::UserAdded { user, role: Some(role) } => {
             write!(f, "{who} created user {user} ({role})")
         }
-        AuditAction::RoleChanged { user, role } => write!(f, "{who} gave {user} the role {role}"),
-        AuditAction::LimitsChanged { user, limits } => {
-            write!(f, "{who} set the limits of {user}: {limits}")
+        AuditAction::RoleChanged { user, role, before } => {
+            write!(f, "{who} gave {user} the role {role}")?;
+            before.map_or(Ok(()), |before| write!(f, " (before: {before})"))
+        }
+        AuditAction::LimitsChanged { user, limits, before } => {
+            write!(f, "{who} set the limits of {user}: {limits}")?;
+            before.as_ref().map_or(Ok(()), |before| write!(f, " (before: {before})"))
+        }
+        AuditAction::ConfigurationReloaded { changed, waiting } => {
+            write!(f, "{who} reloaded the configuration")?;
+            if !changed.is_empty() {
+                write!(f, "; changed: {}", changed.join(", "))?;
+            }
+            if !waiting.is_empty() {
+                write!(f, "; after a restart: {}", waiting.join(", "))?;
+            }
+            Ok(())
+        }
+        AuditAction::AuthorityCreated { sha256, replaced } => {
+            let done = if *replaced { "replaced the CA by" } else { "created the CA" };
+            write!(f, "{who} {done} {sha256} (SHA-256)")
         }
         AuditAction::UserDisabled { user } => write!(f, "{who} disabled user {user}"),
         AuditAction::UserEnabled { user } => write!(f, "{who} enabled user {user}"),

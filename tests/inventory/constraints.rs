@@ -82,6 +82,8 @@ const GUARDS: &[(&str, Guard)] = &[
     ("audit key id", Program),
     ("audit key same_as", Program),
     ("audit_carried_over key id", Program),
+    ("audit_chain key number", Program),
+    ("audit_chain check", Program),
     ("told_rental_ends key host, tenant, until", Program),
     ("roll_outs key id", Program),
     ("roll_outs key open_slot", Program),

@@ -14,6 +14,7 @@ async fn logins_are_on_the_page_and_can_be_filtered() {
     assert!(page.contains("login as &#34;&#60;b&#62;eve&#34; failed"), "{page}");
     assert!(page.contains("(3 times)"), "{page}");
     assert!(page.contains("first site (revision 1)"), "{page}");
+    assert!(page.contains("<a href=\"/revisions/1\">"), "{page}");
     assert!(page.contains("aria-current=\"page\">Audit</a>"), "{page}");
     let failed = operator.page("/audit?kind=login-refused&who=&address=127.0.0.1").await;
     assert!(failed.contains("eve") && !failed.contains("ada logged in"), "{failed}");

@@ -13,7 +13,7 @@ use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
 use crate::inventory::{AuditQuery, StoredAuditEntry};
-use crate::lifecycle::audit::{ActionKind, UnknownWord};
+use crate::lifecycle::audit::{ActionKind, AuditAction, UnknownWord};
 use crate::lifecycle::moment::{self, InvalidMoment};
 
 /// How many entries a page shows.
@@ -25,6 +25,8 @@ struct Row {
     from: String,
     kind: ActionKind,
     text: String,
+    /// Whose page has what was before and after.
+    revision: Option<i64>,
 }
 
 /// Which entries are wanted. Empty for all.
@@ -121,6 +123,10 @@ pub(crate) async fn list(
         },
         kind: entry.action.kind(),
         text: entry.text(),
+        revision: match entry.action {
+            AuditAction::Changed { revision, .. } => Some(revision),
+            _ => None,
+        },
         who: entry.who,
     };
     Ok(Page(AuditPage {

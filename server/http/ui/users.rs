@@ -120,7 +120,8 @@ pub(crate) async fn add(State(ui): State<Ui>, sent: CheckedForm) -> Result<Respo
             let action = AuditAction::UserAdded { user: user.clone(), role: Some(role) };
             ui.app.inventory.audit(sent.operator.author(), action).await;
             if !limits.is_empty() {
-                let action = AuditAction::LimitsChanged { user: user.clone(), limits };
+                let before = Some(Limits::default());
+                let action = AuditAction::LimitsChanged { user: user.clone(), limits, before };
                 ui.app.inventory.audit(sent.operator.author(), action).await;
             }
             FormResult { new: Some(NewPassword { user, password }), wrong: None }
@@ -219,8 +220,9 @@ pub(crate) async fn set_role(
         }
     };
     match ui.app.inventory.database.set_role(&user, role).await {
-        Ok(()) => {
-            let action = AuditAction::RoleChanged { user: user.clone(), role };
+        Ok(before) => {
+            let before = Some(before);
+            let action = AuditAction::RoleChanged { user: user.clone(), role, before };
             done(&ui, &sent, &user, action, format!("{user} has the role {role}.")).await
         }
         Err(error) => user_page(&ui, &sent.operator, user, FormResult::wrong(error)?).await,
@@ -234,16 +236,23 @@ pub(crate) async fn set_limits(
     sent: CheckedForm,
 ) -> Result<Response, Error> {
     let set = match limits_of(&ui, &sent.fields) {
-        Ok(limits) => ui.app.inventory.database.set_limits(&user, &limits).await.map(|()| limits),
+        Ok(limits) => ui
+            .app
+            .inventory
+            .database
+            .set_limits(&user, &limits)
+            .await
+            .map(|before| (limits, before)),
         Err(error) => Err(error),
     };
     match set {
-        Ok(limits) => {
+        Ok((limits, before)) => {
             let sentence = match limits.is_empty() {
                 true => format!("{user} has no limits."),
                 false => format!("{user} may change only hosts within: {limits}."),
             };
-            let action = AuditAction::LimitsChanged { user: user.clone(), limits };
+            let before = Some(before);
+            let action = AuditAction::LimitsChanged { user: user.clone(), limits, before };
             done(&ui, &sent, &user, action, sentence).await
         }
         Err(error) => user_page(&ui, &sent.operator, user, FormResult::wrong(error)?).await,
