@@ -5,16 +5,19 @@ use std::str::FromStr;
 use askama::Template;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use futures_util::stream;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::clock::Moment;
+use super::csv_answer::{CsvAnswer, CsvRows, cell};
 use super::error::Error;
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{self, EventFilter, EventPageQuery, EventsOf};
+use crate::inventory::{self, EventFilter, EventPageQuery, EventsOf, StoredEvent};
 use crate::lifecycle::moment::{self, InvalidMoment};
 use crate::lifecycle::{Event, EventKind};
 use crate::model::Site;
@@ -23,6 +26,8 @@ use crate::model::Site;
 const OF_HOST: u32 = 40;
 /// How many a page shows.
 const PAGE: u32 = 200;
+/// How many are read at once for a spreadsheet.
+const PART: u32 = 1000;
 
 struct EventRow {
     at: Moment,
@@ -120,6 +125,11 @@ impl EventsQuery {
 
     /// The query of the page of the events before one with this number.
     fn older(&self, before: i64) -> String {
+        format!("{}before={before}", self.filter_link())
+    }
+
+    /// The query without a place in the list; with its `&` at the end, if it has anything.
+    fn filter_link(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let Self { text, host, kind, mac, address, from, until, before: _ } = self;
         let pairs = [
@@ -134,8 +144,11 @@ impl EventsQuery {
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()) {
             query.append_pair(name, value);
         }
-        query.append_pair("before", &before.to_string());
-        query.finish()
+        let mut query = query.finish();
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query
     }
 }
 
@@ -154,6 +167,8 @@ struct EventsPage {
     frame: Frame,
     wanted: EventsQuery,
     wrong: Option<String>,
+    /// The query without a place in the list.
+    filter: String,
     events: EventTable,
     older: Option<String>,
 }
@@ -173,5 +188,42 @@ pub(super) async fn list(
     let older = found.last().filter(|_| has_more).map(|last| wanted.older(last.number));
     let events = found.into_iter().map(|stored| stored.event).collect();
     let frame = operator.frame("events").await?;
-    Ok(Page(EventsPage { frame, wanted, wrong, events: EventTable::new(&ui, events), older }))
+    let (filter, events) = (wanted.filter_link(), EventTable::new(&ui, events));
+    Ok(Page(EventsPage { frame, wanted, wrong, filter, events, older }))
+}
+
+/// `GET /events.csv`: all events that the query finds, newest first, as many as the database keeps.
+pub(super) async fn csv(
+    State(ui): State<Ui>,
+    _: Operator,
+    UrlQuery(wanted): UrlQuery<EventsQuery>,
+) -> Result<CsvAnswer, Error> {
+    let query = wanted.query(&ui.app.inventory.snapshot().site, ui.now_ms());
+    let mut query = query.map_err(|wrong| Error::Malformed(wrong.to_string()))?;
+    query.limit = PART;
+    let database = ui.app.inventory.database.clone();
+    let parts = stream::try_unfold(Some(query), move |query| {
+        let database = database.clone();
+        async move {
+            let Some(mut query) = query else { return Ok(None) };
+            let found = database.page_events(&query).await?;
+            query.before = found.last().map(|last| last.number);
+            let next = (found.len() >= PART as usize).then_some(query);
+            Ok(Some((found.into_iter().map(cells).collect::<CsvRows>(), next)))
+        }
+    });
+    Ok(CsvAnswer::read("events", ["time", "host", "mac", "kind", "failed", "event"], parts))
+}
+
+fn cells(stored: StoredEvent) -> Vec<String> {
+    let event = stored.event;
+    let failed = if event.data.is_failure() { "yes" } else { "" };
+    vec![
+        cell(Timestamp::from_millisecond(event.at_ms).ok()),
+        cell(event.host.as_ref()),
+        cell(event.mac),
+        event.kind().label().to_owned(),
+        failed.to_owned(),
+        event.text(),
+    ]
 }
