@@ -25,11 +25,13 @@ use crate::model::Site;
 /// How many of a host's events its page shows.
 const OF_HOST: u32 = 40;
 /// How many a page shows.
-const PAGE: u32 = 200;
+pub(super) const PAGE: u32 = 200;
 /// How many are read at once for a spreadsheet.
 const PART: u32 = 1000;
 
 struct EventRow {
+    /// What a page that follows the events knows the row by.
+    number: Option<i64>,
     at: Moment,
     host: Option<String>,
     mac: String,
@@ -48,7 +50,21 @@ pub(crate) struct EventTable {
 impl EventTable {
     /// The table of these events.
     pub(crate) fn new(ui: &Ui, events: Vec<Event>) -> Self {
-        Self { events: rows(ui, events) }
+        Self { events: events.into_iter().map(|event| EventRow::new(ui, event)).collect() }
+    }
+
+    /// The table of a page of all events.
+    pub(super) fn of_page(ui: &Ui, found: Vec<StoredEvent>) -> Self {
+        let row = |StoredEvent { number, event }| EventRow {
+            number: Some(number),
+            ..EventRow::new(ui, event)
+        };
+        Self { events: found.into_iter().map(row).collect() }
+    }
+
+    /// Its rows alone.
+    pub(super) fn rows(&self) -> String {
+        EventRows { events: &self.events }.to_string()
     }
 
     /// The table of a host's newest events.
@@ -63,16 +79,25 @@ impl EventTable {
     }
 }
 
-fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
-    let row = |event: Event| EventRow {
-        at: ui.moment(event.at_ms),
-        host: event.host.clone(),
-        mac: event.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-        kind: event.kind(),
-        is_failure: event.data.is_failure(),
-        text: event.text(),
-    };
-    events.into_iter().map(row).collect()
+impl EventRow {
+    fn new(ui: &Ui, event: Event) -> Self {
+        Self {
+            number: None,
+            at: ui.moment(event.at_ms),
+            host: event.host.clone(),
+            mac: event.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            kind: event.kind(),
+            is_failure: event.data.is_failure(),
+            text: event.text(),
+        }
+    }
+}
+
+/// Rows of a table of events.
+#[derive(Template)]
+#[template(path = "event_rows.html")]
+struct EventRows<'a> {
+    events: &'a [EventRow],
 }
 
 /// Which events are wanted. Empty for all.
@@ -90,8 +115,13 @@ pub(super) struct EventsQuery {
 }
 
 impl EventsQuery {
+    /// Whether new events belong on its page.
+    fn is_live(&self) -> bool {
+        self.before.trim().is_empty() && self.until.trim().is_empty()
+    }
+
     /// What to ask the database for, or what is wrong with a field.
-    fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, InvalidFilter> {
+    pub(super) fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, InvalidFilter> {
         fn read<T: FromStr>(
             text: &str,
             expected: &'static str,
@@ -154,7 +184,7 @@ impl EventsQuery {
 
 /// What is wrong with the form.
 #[derive(Debug, thiserror::Error)]
-enum InvalidFilter {
+pub(super) enum InvalidFilter {
     #[error("\"{text}\" is not {expected}")]
     Field { text: String, expected: &'static str },
     #[error(transparent)]
@@ -171,6 +201,8 @@ struct EventsPage {
     filter: String,
     events: EventTable,
     older: Option<String>,
+    /// The newest of all events, where the page shows those that come.
+    live_after: Option<i64>,
 }
 
 /// `GET /events`
@@ -179,6 +211,7 @@ pub(super) async fn list(
     operator: Operator,
     UrlQuery(wanted): UrlQuery<EventsQuery>,
 ) -> Result<impl IntoResponse, Error> {
+    let newest = newest_number(&ui).await?;
     let (mut found, wrong) = match wanted.query(&ui.app.inventory.snapshot().site, ui.now_ms()) {
         Ok(query) => (ui.app.inventory.database.page_events(&query).await?, None),
         Err(wrong) => (Vec::new(), Some(wrong.to_string())),
@@ -186,10 +219,17 @@ pub(super) async fn list(
     let has_more = found.len() > PAGE as usize;
     found.truncate(PAGE as usize);
     let older = found.last().filter(|_| has_more).map(|last| wanted.older(last.number));
-    let events = found.into_iter().map(|stored| stored.event).collect();
     let frame = operator.frame("events").await?;
-    let (filter, events) = (wanted.filter_link(), EventTable::new(&ui, events));
-    Ok(Page(EventsPage { frame, wanted, wrong, filter, events, older }))
+    let (filter, events) = (wanted.filter_link(), EventTable::of_page(&ui, found));
+    let live_after = (wrong.is_none() && wanted.is_live()).then_some(newest);
+    Ok(Page(EventsPage { frame, wanted, wrong, filter, events, older, live_after }))
+}
+
+/// The number of the newest event; 0 if there is none.
+async fn newest_number(ui: &Ui) -> Result<i64, Error> {
+    let query = EventPageQuery { limit: 1, ..EventPageQuery::default() };
+    let newest = ui.app.inventory.database.page_events(&query).await?;
+    Ok(newest.first().map_or(0, |event| event.number))
 }
 
 /// `GET /events.csv`: all events that the query finds, newest first, as many as the database keeps.

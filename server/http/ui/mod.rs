@@ -20,6 +20,7 @@ mod drawing;
 mod elevation;
 mod entry_form;
 mod error;
+mod event_tail;
 mod events;
 mod find;
 mod fleet;
@@ -32,6 +33,7 @@ mod host_boots;
 mod host_edit;
 mod host_form;
 mod host_install;
+mod host_label;
 mod host_query;
 mod host_row;
 mod host_timeline;
@@ -214,6 +216,8 @@ fn guarded() -> Guarded {
         .route("/users/{name}/sessions", MANAGE_CHANGE, post(users::end_sessions))
         .route("/users/{name}/remove", MANAGE, get(users::ask_remove).post(users::remove))
         .route("/live", VIEW, get(live::all))
+        .route("/live/fleet", VIEW, get(live::fleet))
+        .route("/live/events", VIEW, get(live::events))
         .route("/live/hosts/{name}", VIEW, get(live::host))
         .route("/live/racks/{name}", VIEW, get(live::rack))
 }
@@ -248,6 +252,7 @@ fn pages(kind: NounKind) -> Guarded {
             .route("/install-hosts", EDIT, get(bulk_install::ask).post(bulk_install::take))
             .route("/hosts/{name}", VIEW, get(host::show))
             .route("/hosts/{name}/boots", VIEW, get(host_boots::show))
+            .route("/hosts/{name}/label", VIEW, get(host_label::show))
             .route("/hosts/{name}/edit", EDIT, get(host_edit::form).post(host_edit::save))
             .route("/hosts/{name}/install", EDIT, get(host_install::ask).post(host_install::take))
             .route(
