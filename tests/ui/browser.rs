@@ -1,6 +1,7 @@
 //! A headless Chromium of the test's own, driven by chromedriver.
 
 use std::io::{BufRead, BufReader};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -19,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A browser; gone when dropped.
 pub(crate) struct Browser {
     pub client: Client,
+    /// An address at which a namespace's browser reaches programs of the test.
+    pub near: Option<IpAddr>,
     driver: Child,
     _profile: TempDir,
 }
@@ -45,7 +48,9 @@ impl Browser {
         namespace.ip("link set drv up");
         let mut command = namespace.command("chromedriver");
         command.args(["--allowed-ips=", "--allowed-origins=*"]);
-        Self::driven(command, &far).await
+        let mut browser = Self::driven(command, &far).await;
+        browser.near = near.parse().ok();
+        browser
     }
 
     async fn driven(mut command: Command, address: &str) -> Self {
@@ -64,7 +69,7 @@ impl Browser {
             .await
             .unwrap();
         client.set_window_size(1440, 1000).await.unwrap();
-        Self { client, driver, _profile: profile }
+        Self { client, near: None, driver, _profile: profile }
     }
 
     /// Ends the browser.

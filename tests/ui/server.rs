@@ -1,5 +1,7 @@
 //! A UI on a loopback port with a database of its own, and a client that is logged in.
 
+use std::net::IpAddr;
+
 use rackstrap::app::App;
 use rackstrap::config::Config;
 use rackstrap::files::FileStore;
@@ -44,8 +46,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one with the sample site and a user `ada`.
     pub(crate) async fn start() -> Self {
-        let site = [SITE, sample::SUBNETS, &sample::hypervisor("virbr0")].concat();
-        Self::with_site(serde_saphyr::from_str(&site).unwrap()).await
+        Self::with(sample_site(), Config::default()).await
+    }
+
+    /// Starts one that answers at every address of this machine.
+    pub(crate) async fn at_all_addresses() -> Self {
+        let config = Config { admin_listen: ([0, 0, 0, 0], 0).into(), ..Config::default() };
+        Self::with(sample_site(), config).await
     }
 
     /// Starts one with a site of the test's own.
@@ -76,6 +83,14 @@ impl Server {
         Self { app, url, stop, _directory: directory }
     }
 
+    /// The URL of the same pages at another address of this machine.
+    pub(crate) async fn also_at(&self, address: IpAddr) -> String {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(ui::run(self.app.clone(), listener, self.stop.clone()));
+        url
+    }
+
     /// A client without a login, which follows no redirect.
     pub(crate) fn stranger(&self) -> Visitor {
         let client = Client::builder()
@@ -93,6 +108,11 @@ impl Server {
         assert_eq!(answer.status(), 303, "login: {}", answer.text().await.unwrap());
         visitor
     }
+}
+
+fn sample_site() -> Site {
+    let site = [SITE, sample::SUBNETS, &sample::hypervisor("virbr0")].concat();
+    serde_saphyr::from_str(&site).unwrap()
 }
 
 impl Drop for Server {

@@ -4,6 +4,7 @@ use fantoccini::key::Key;
 
 use super::browser::Browser;
 use super::server::{PASSWORD, Server};
+use crate::common::netns::Netns;
 
 const TABS: usize = 20;
 
@@ -41,17 +42,20 @@ async fn twenty_tabs_are_open_and_each_loads() {
 /// `navigator.clipboard` exists only on HTTPS and on loopback, not on an address of a LAN.
 #[tokio::test(flavor = "multi_thread")]
 async fn copying_works_where_the_browser_has_no_clipboard_for_the_page() {
-    let server = Server::start().await;
-    let browser = Browser::start().await;
-    log_in(&browser, &server.url).await;
-    browser.client.goto(&format!("{}/hosts/r1-n01", server.url)).await.unwrap();
-    browser.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})").await;
+    let server = Server::at_all_addresses().await;
+    let namespace = Netns::new("copy");
+    let browser = Browser::inside(&namespace).await;
+    let url = server.also_at(browser.near.unwrap()).await;
+    log_in(&browser, &url).await;
+    browser.client.goto(&format!("{url}/hosts/r1-n01")).await.unwrap();
+    assert_eq!(browser.run("return typeof navigator.clipboard").await, "undefined");
     browser.click("button[data-copy]").await;
     browser.wait_for_text("button[data-copy]", "Copied").await;
-    browser.client.goto(&format!("{}/hosts", server.url)).await.unwrap();
+    browser.client.goto(&format!("{url}/hosts")).await.unwrap();
     let paste = format!("{}v", char::from(Key::Control));
     browser.find("#text").await.send_keys(&paste).await.unwrap();
     let pasted = browser.run("return document.getElementById('text').value").await;
     assert!(pasted.as_str().unwrap().starts_with("curl http://"), "{pasted}");
+    assert!(!pasted.as_str().unwrap().contains("127.0.0.1"), "{pasted}");
     browser.close().await;
 }

@@ -10,10 +10,37 @@ const indicator = document.getElementById("stream-state");
 function show(message) {
   for (const [key, html] of Object.entries(message.html)) {
     const element = document.querySelector(`[data-live="${CSS.escape(key)}"]`);
-    if (element && element.innerHTML !== html) element.innerHTML = html;
+    if (element && element.innerHTML !== html) replace(element, html);
   }
+  if (message.rows) add(message.rows, message.after);
   // Screen readers hear stages, never percentages.
   if (message.say && announcer) announcer.textContent = message.say;
+}
+
+// The link that has the focus keeps it.
+function replace(element, html) {
+  const focused = element.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  element.innerHTML = html;
+  if (focused) element.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
+}
+
+// New rows of a list come on top; what no longer fits is behind its link to older ones.
+const MOST_ROWS = 500;
+
+function add(rows, after) {
+  const body = document.querySelector("tbody[data-live-rows]");
+  if (!body) return location.reload();
+  body.insertAdjacentHTML("afterbegin", rows);
+  const next = new URL(source.dataset.stream, location);
+  next.searchParams.set("after", after);
+  source.dataset.stream = next;
+  if (body.rows.length <= MOST_ROWS) return;
+  const older = document.querySelector("a[rel=next]");
+  if (!older) return location.reload();
+  while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
+  const url = new URL(older.href);
+  url.searchParams.set("before", body.lastElementChild.dataset.number);
+  older.href = url;
 }
 
 function say(state, text) {
@@ -24,9 +51,10 @@ function say(state, text) {
 
 // A browser has six connections per server, for all its tabs: only what somebody sees is followed.
 let stream = null;
+let paused = false;
 
 function follow() {
-  if (document.hidden || stream) return;
+  if (document.hidden || stream || paused) return;
   stream = new EventSource(source.dataset.stream);
   stream.addEventListener("open", () => say("live", "updates itself"));
   stream.addEventListener("error", () => say("lost", "not updating: no answer from the server"));
@@ -42,6 +70,18 @@ if (source) {
   follow();
   document.addEventListener("visibilitychange", () => (document.hidden ? rest() : follow()));
   window.addEventListener("pagehide", rest);
+}
+
+const pause = document.querySelector("[data-pause]");
+if (pause && source) {
+  pause.hidden = false;
+  pause.addEventListener("click", () => {
+    paused = !paused;
+    pause.textContent = paused ? "Resume" : "Pause";
+    if (!paused) return follow();
+    rest();
+    say("paused", "paused");
+  });
 }
 
 // The browser's clipboard exists on HTTPS and on loopback alone; elsewhere the selection is copied.
@@ -70,6 +110,12 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
     }
     button.focus();
   });
+}
+
+const print = document.querySelector("button[data-print]");
+if (print) {
+  print.hidden = false;
+  print.addEventListener("click", () => window.print());
 }
 
 // Keys: / searches; j and k walk the rows of a table that has the focus, x ticks one, Enter opens it.

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 
+use super::csv_answer::CsvAnswer;
 use super::error::Error;
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -11,6 +12,7 @@ use super::stack;
 use super::state::Ui;
 use crate::model::{Host, Profile, Site};
 use crate::network::{Cluster, layout, microcloud_preseed};
+use crate::profile::ResolvedSite;
 use crate::site_file;
 
 struct ProfileRow {
@@ -32,8 +34,20 @@ pub(crate) async fn profiles(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
-    let snapshot = ui.app.inventory.snapshot();
-    let site = &snapshot.site;
+    let rows = rows(&ui.app.inventory.snapshot().site);
+    Ok(Page(ProfilesPage { frame: operator.frame("profiles").await?, rows }))
+}
+
+/// `GET /profiles.csv`
+pub(super) async fn profiles_csv(State(ui): State<Ui>, _: Operator) -> CsvAnswer {
+    let rows = rows(&ui.app.inventory.snapshot().site).into_iter();
+    let rows = rows.map(|ProfileRow { name, links, subnets, hosts }| {
+        vec![name, links, subnets, hosts.to_string()]
+    });
+    CsvAnswer::new("profiles", ["profile", "links", "subnets", "hosts"], rows)
+}
+
+fn rows(site: &ResolvedSite) -> Vec<ProfileRow> {
     let row = |name: &String| {
         let resolution = site.profile_named(name, None).unwrap_or_default();
         let subnets = resolution.profile.subnets().map(|(_, subnet)| subnet);
@@ -44,8 +58,7 @@ pub(crate) async fn profiles(
             hosts: site.hosts.values().filter(|host| host.profile.as_ref() == Some(name)).count(),
         }
     };
-    let rows = site.profiles.keys().map(row).collect();
-    Ok(Page(ProfilesPage { frame: operator.frame("profiles").await?, rows }))
+    site.profiles.keys().map(row).collect()
 }
 
 fn links(profile: &Profile) -> String {

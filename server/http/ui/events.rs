@@ -5,16 +5,19 @@ use std::str::FromStr;
 use askama::Template;
 use axum::extract::State;
 use axum::response::IntoResponse;
+use futures_util::stream;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::clock::Moment;
+use super::csv_answer::{CsvAnswer, CsvRows, cell};
 use super::error::Error;
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{self, EventFilter, EventPageQuery, EventsOf};
+use crate::inventory::{self, EventFilter, EventPageQuery, EventsOf, StoredEvent};
 use crate::lifecycle::moment::{self, InvalidMoment};
 use crate::lifecycle::{Event, EventKind};
 use crate::model::Site;
@@ -22,9 +25,13 @@ use crate::model::Site;
 /// How many of a host's events its page shows.
 const OF_HOST: u32 = 40;
 /// How many a page shows.
-const PAGE: u32 = 200;
+pub(super) const PAGE: u32 = 200;
+/// How many are read at once for a spreadsheet.
+const PART: u32 = 1000;
 
 struct EventRow {
+    /// What a page that follows the events knows the row by.
+    number: Option<i64>,
     at: Moment,
     host: Option<String>,
     mac: String,
@@ -43,7 +50,21 @@ pub(crate) struct EventTable {
 impl EventTable {
     /// The table of these events.
     pub(crate) fn new(ui: &Ui, events: Vec<Event>) -> Self {
-        Self { events: rows(ui, events) }
+        Self { events: events.into_iter().map(|event| EventRow::new(ui, event)).collect() }
+    }
+
+    /// The table of a page of all events.
+    pub(super) fn of_page(ui: &Ui, found: Vec<StoredEvent>) -> Self {
+        let row = |StoredEvent { number, event }| EventRow {
+            number: Some(number),
+            ..EventRow::new(ui, event)
+        };
+        Self { events: found.into_iter().map(row).collect() }
+    }
+
+    /// Its rows alone.
+    pub(super) fn rows(&self) -> String {
+        EventRows { events: &self.events }.to_string()
     }
 
     /// The table of a host's newest events.
@@ -58,16 +79,25 @@ impl EventTable {
     }
 }
 
-fn rows(ui: &Ui, events: Vec<Event>) -> Vec<EventRow> {
-    let row = |event: Event| EventRow {
-        at: ui.moment(event.at_ms),
-        host: event.host.clone(),
-        mac: event.mac.map(|mac| mac.to_string()).unwrap_or_default(),
-        kind: event.kind(),
-        is_failure: event.data.is_failure(),
-        text: event.text(),
-    };
-    events.into_iter().map(row).collect()
+impl EventRow {
+    fn new(ui: &Ui, event: Event) -> Self {
+        Self {
+            number: None,
+            at: ui.moment(event.at_ms),
+            host: event.host.clone(),
+            mac: event.mac.map(|mac| mac.to_string()).unwrap_or_default(),
+            kind: event.kind(),
+            is_failure: event.data.is_failure(),
+            text: event.text(),
+        }
+    }
+}
+
+/// Rows of a table of events.
+#[derive(Template)]
+#[template(path = "event_rows.html")]
+struct EventRows<'a> {
+    events: &'a [EventRow],
 }
 
 /// Which events are wanted. Empty for all.
@@ -85,8 +115,13 @@ pub(super) struct EventsQuery {
 }
 
 impl EventsQuery {
+    /// Whether new events belong on its page.
+    fn is_live(&self) -> bool {
+        self.before.trim().is_empty() && self.until.trim().is_empty()
+    }
+
     /// What to ask the database for, or what is wrong with a field.
-    fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, InvalidFilter> {
+    pub(super) fn query(&self, site: &Site, now_ms: i64) -> Result<EventPageQuery, InvalidFilter> {
         fn read<T: FromStr>(
             text: &str,
             expected: &'static str,
@@ -120,6 +155,11 @@ impl EventsQuery {
 
     /// The query of the page of the events before one with this number.
     fn older(&self, before: i64) -> String {
+        format!("{}before={before}", self.filter_link())
+    }
+
+    /// The query without a place in the list; with its `&` at the end, if it has anything.
+    fn filter_link(&self) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let Self { text, host, kind, mac, address, from, until, before: _ } = self;
         let pairs = [
@@ -134,14 +174,17 @@ impl EventsQuery {
         for (name, value) in pairs.into_iter().filter(|(_, value)| !value.trim().is_empty()) {
             query.append_pair(name, value);
         }
-        query.append_pair("before", &before.to_string());
-        query.finish()
+        let mut query = query.finish();
+        if !query.is_empty() {
+            query.push('&');
+        }
+        query
     }
 }
 
 /// What is wrong with the form.
 #[derive(Debug, thiserror::Error)]
-enum InvalidFilter {
+pub(super) enum InvalidFilter {
     #[error("\"{text}\" is not {expected}")]
     Field { text: String, expected: &'static str },
     #[error(transparent)]
@@ -154,8 +197,12 @@ struct EventsPage {
     frame: Frame,
     wanted: EventsQuery,
     wrong: Option<String>,
+    /// The query without a place in the list.
+    filter: String,
     events: EventTable,
     older: Option<String>,
+    /// The newest of all events, where the page shows those that come.
+    live_after: Option<i64>,
 }
 
 /// `GET /events`
@@ -164,6 +211,7 @@ pub(super) async fn list(
     operator: Operator,
     UrlQuery(wanted): UrlQuery<EventsQuery>,
 ) -> Result<impl IntoResponse, Error> {
+    let newest = newest_number(&ui).await?;
     let (mut found, wrong) = match wanted.query(&ui.app.inventory.snapshot().site, ui.now_ms()) {
         Ok(query) => (ui.app.inventory.database.page_events(&query).await?, None),
         Err(wrong) => (Vec::new(), Some(wrong.to_string())),
@@ -171,7 +219,51 @@ pub(super) async fn list(
     let has_more = found.len() > PAGE as usize;
     found.truncate(PAGE as usize);
     let older = found.last().filter(|_| has_more).map(|last| wanted.older(last.number));
-    let events = found.into_iter().map(|stored| stored.event).collect();
     let frame = operator.frame("events").await?;
-    Ok(Page(EventsPage { frame, wanted, wrong, events: EventTable::new(&ui, events), older }))
+    let (filter, events) = (wanted.filter_link(), EventTable::of_page(&ui, found));
+    let live_after = (wrong.is_none() && wanted.is_live()).then_some(newest);
+    Ok(Page(EventsPage { frame, wanted, wrong, filter, events, older, live_after }))
+}
+
+/// The number of the newest event; 0 if there is none.
+async fn newest_number(ui: &Ui) -> Result<i64, Error> {
+    let query = EventPageQuery { limit: 1, ..EventPageQuery::default() };
+    let newest = ui.app.inventory.database.page_events(&query).await?;
+    Ok(newest.first().map_or(0, |event| event.number))
+}
+
+/// `GET /events.csv`: all events that the query finds, newest first, as many as the database keeps.
+pub(super) async fn csv(
+    State(ui): State<Ui>,
+    _: Operator,
+    UrlQuery(wanted): UrlQuery<EventsQuery>,
+) -> Result<CsvAnswer, Error> {
+    let query = wanted.query(&ui.app.inventory.snapshot().site, ui.now_ms());
+    let mut query = query.map_err(|wrong| Error::Malformed(wrong.to_string()))?;
+    query.limit = PART;
+    let database = ui.app.inventory.database.clone();
+    let parts = stream::try_unfold(Some(query), move |query| {
+        let database = database.clone();
+        async move {
+            let Some(mut query) = query else { return Ok(None) };
+            let found = database.page_events(&query).await?;
+            query.before = found.last().map(|last| last.number);
+            let next = (found.len() >= PART as usize).then_some(query);
+            Ok(Some((found.into_iter().map(cells).collect::<CsvRows>(), next)))
+        }
+    });
+    Ok(CsvAnswer::read("events", ["time", "host", "mac", "kind", "failed", "event"], parts))
+}
+
+fn cells(stored: StoredEvent) -> Vec<String> {
+    let event = stored.event;
+    let failed = if event.data.is_failure() { "yes" } else { "" };
+    vec![
+        cell(Timestamp::from_millisecond(event.at_ms).ok()),
+        cell(event.host.as_ref()),
+        cell(event.mac),
+        event.kind().label().to_owned(),
+        failed.to_owned(),
+        event.text(),
+    ]
 }

@@ -115,6 +115,7 @@ fn entries(site: &Site, text: &str) -> Vec<Found> {
     let mut all = Entries { site, text, found: Vec::new() };
     visit_nouns(&mut all);
     let mut found = all.found;
+    found.extend(labelled(site, text));
     let net: Option<IpNet> = text
         .parse()
         .ok()
@@ -124,6 +125,21 @@ fn entries(site: &Site, text: &str) -> Vec<Found> {
         found.extend(around.take(MOST).map(|(name, _)| entry(NounKind::Subnet, name)));
     }
     found
+}
+
+/// Racks, subnets and switches by a part of a label.
+fn labelled(site: &Site, text: &str) -> impl Iterator<Item = Found> {
+    let part = text.to_lowercase();
+    let racks = site.racks.iter().map(|(name, rack)| (NounKind::Rack, name, &rack.labels));
+    let subnets = site.subnets.iter().map(|(name, it)| (NounKind::Subnet, name, &it.labels));
+    let switches = site.switches.iter().map(|(name, it)| (NounKind::Switch, name, &it.labels));
+    let all = racks.chain(subnets).chain(switches);
+    let named = all.filter_map(move |(kind, name, labels)| {
+        let label = labels.iter().find(|label| label.to_lowercase().contains(&part))?;
+        let found = entry(kind, name);
+        Some(Found { label: format!("{name}, label {label}"), ..found })
+    });
+    named.take(MOST)
 }
 
 fn entry(kind: NounKind, name: &str) -> Found {
@@ -146,7 +162,7 @@ mod tests {
     #[test]
     fn entries_are_found_by_a_part_of_their_names_and_subnets_by_an_address() {
         let site: Site = serde_json::from_value(serde_json::json!({
-            "racks": {"r1": {}, "ar10": {}, "r2": {}},
+            "racks": {"r1": {}, "ar10": {}, "r2": {"labels": ["Copper"]}},
             "subnets": {"internal": {"cidr": "10.1.0.0/16"}, "r-net": {"cidr": "10.2.0.0/16"}},
             "hosts": {"r1-n01": {}},
         }))
@@ -158,6 +174,7 @@ mod tests {
         assert_eq!(found("R1"), ["rack r1 /racks/r1", "rack ar10 /racks/ar10"]);
         assert_eq!(found("10.1.2.3"), ["subnet internal /subnets/internal"]);
         assert_eq!(found("10.2.0.0/24"), ["subnet r-net /subnets/r-net"]);
+        assert_eq!(found("copp"), ["rack r2, label Copper /racks/r2"]);
         assert_eq!(found("nowhere"), [""; 0]);
         assert_eq!(entry(NounKind::Tenant, "a b/c").href, "/tenants/a%20b%2Fc");
     }

@@ -42,6 +42,13 @@ const ACROSS: usize = 5;
 /// The width and height of a host in the picture, in pixels.
 const CELL: (usize, usize) = (6, 6);
 
+/// How many hosts are in each state.
+#[derive(Template)]
+#[template(path = "fleet_counts.html")]
+struct StateCounts {
+    counts: Vec<Count>,
+}
+
 struct Count {
     state: HostState,
     count: String,
@@ -64,6 +71,22 @@ impl Trouble {
     }
 }
 
+/// The hosts that do not go on, by cause.
+#[derive(Template)]
+#[template(path = "fleet_attention.html")]
+struct Attention {
+    troubles: Vec<Trouble>,
+    more_troubles: usize,
+}
+
+/// The hosts that boot or install.
+#[derive(Template)]
+#[template(path = "fleet_progress.html")]
+struct BootsInProgress {
+    in_progress: Vec<InProgress>,
+    more_in_progress: usize,
+}
+
 struct InProgress {
     name: String,
     state: StateCell,
@@ -76,6 +99,9 @@ struct RackGroup {
     racks: Vec<RackPicture>,
 }
 
+/// The hosts of a rack in their states.
+#[derive(Template)]
+#[template(path = "fleet_rack.html")]
 struct RackPicture {
     name: String,
     /// The states of its hosts in words.
@@ -90,6 +116,13 @@ struct StatePath {
     path: String,
 }
 
+/// The subnets whose dynamic addresses run low.
+#[derive(Template)]
+#[template(path = "fleet_pools.html")]
+struct LowPools {
+    pools: Vec<Pool>,
+}
+
 struct Pool {
     subnet: String,
     usage: Usage,
@@ -97,6 +130,12 @@ struct Pool {
 }
 
 /// How many hosts run the configuration that the inventory has, or do not.
+#[derive(Template)]
+#[template(path = "fleet_configs.html")]
+struct ConfigCounts {
+    configs: Vec<ConfigCount>,
+}
+
 struct ConfigCount {
     state: ConfigState,
     count: String,
@@ -127,22 +166,12 @@ struct StepLink {
 #[template(path = "fleet.html")]
 struct FleetPage {
     frame: Frame,
-    as_of: Moment,
     hosts: usize,
-    counts: Vec<Count>,
-    troubles: Vec<Trouble>,
-    more_troubles: usize,
-    in_progress: Vec<InProgress>,
-    more_in_progress: usize,
-    /// The names of the hosts in progress, separated by commas.
-    shown: String,
-    places: Vec<RackGroup>,
+    moving: Moving,
     /// The roll-out that is not over.
     roll_out: Option<RollOut>,
-    pools: Vec<Pool>,
     errors: usize,
     warnings: usize,
-    configs: Vec<ConfigCount>,
     revision: i64,
     changes: Vec<ChangeRow>,
     steps: Vec<SetupStep>,
@@ -151,9 +180,67 @@ struct FleetPage {
     interfaces: String,
 }
 
-impl FleetPage {
+impl RackPicture {
     const WIDTH: usize = ACROSS * CELL.0;
 
+    /// What the browser knows it by.
+    fn key(&self) -> String {
+        format!("picture {}", self.name)
+    }
+}
+
+/// What moves on the page.
+struct Moving {
+    as_of: Moment,
+    counts: StateCounts,
+    attention: Attention,
+    progress: BootsInProgress,
+    places: Vec<RackGroup>,
+    pools: LowPools,
+    configs: ConfigCounts,
+}
+
+impl Moving {
+    async fn read(ui: &Ui) -> Result<Self, Error> {
+        let board = Board::read(ui).await?;
+        let snapshot = ui.app.inventory.snapshot();
+        let (site, now_ms) = (&snapshot.site, ui.now_ms());
+        let configs = configs(site, &ui.app.inventory.config_states().await?);
+        Ok(Self {
+            as_of: ui.moment(now_ms),
+            counts: StateCounts { counts: counts(site, &board) },
+            attention: attention(ui, site, &board),
+            progress: in_progress(ui, site, &board),
+            places: places(site, &board),
+            pools: LowPools { pools: pools(ui, &snapshot, now_ms / 1000) },
+            configs: ConfigCounts { configs },
+        })
+    }
+}
+
+/// The moving parts of the page, as HTML by the element's `data-live` key.
+pub(crate) struct FleetUpdate(pub BTreeMap<String, String>);
+
+impl FleetUpdate {
+    /// What the page would show now.
+    pub(super) async fn read(ui: &Ui) -> Result<Self, Error> {
+        let moving = Moving::read(ui).await?;
+        let pictures = moving.places.iter().flat_map(|place| &place.racks);
+        let pictures = pictures.map(|rack| (rack.key(), rack.to_string()));
+        let parts = [
+            ("as-of", moving.as_of.text.clone()),
+            ("counts", moving.counts.to_string()),
+            ("attention", moving.attention.to_string()),
+            ("progress", moving.progress.to_string()),
+            ("pools", moving.pools.to_string()),
+            ("configs", moving.configs.to_string()),
+        ];
+        let parts = parts.map(|(key, html)| (key.to_owned(), html));
+        Ok(Self(pictures.chain(parts).collect()))
+    }
+}
+
+impl FleetPage {
     fn total(&self) -> String {
         counted(self.hosts, "host", "hosts")
     }
@@ -170,28 +257,8 @@ pub(super) async fn show(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
     let facts = SiteFacts::read(&ui, false).await?;
-    let board = Board::read(&ui).await?;
     let snapshot = ui.app.inventory.snapshot();
     let site = &snapshot.site;
-    let now_ms = ui.now_ms();
-    let mut troubles = troubles(&ui, site, &board);
-    let more_troubles = troubles.len().saturating_sub(MOST_ROWS);
-    troubles.truncate(MOST_ROWS);
-    let mut booting: Vec<&String> = site
-        .hosts
-        .keys()
-        .filter(|name| matches!(board.state(name), HostState::Booting | HostState::Installing))
-        .collect();
-    booting.sort_by(|a, b| natural(a, b));
-    let more_in_progress = booting.len().saturating_sub(MOST_ROWS);
-    booting.truncate(MOST_ROWS);
-    let shown: Vec<&str> = booting.iter().map(|name| name.as_str()).collect();
-    let shown = shown.join(",");
-    let in_progress = booting.into_iter().map(|name| InProgress {
-        name: name.clone(),
-        state: board.state_cell(&ui, name),
-        since: since(&board, name, now_ms),
-    });
     let config = ui.app.config.now();
     let steps = steps(site, &config.interfaces);
     let is_wanted = cookie_of(&headers, STEPS_COOKIE).is_empty() && operator.role >= Role::Operator;
@@ -199,17 +266,8 @@ pub(super) async fn show(
     Ok(Page(FleetPage {
         goes_on: is_open && is_wanted && !site.hosts.is_empty(),
         frame: operator.frame("").await?,
-        as_of: ui.moment(now_ms),
         hosts: site.hosts.len(),
-        counts: counts(site, &board),
-        in_progress: in_progress.collect(),
-        more_in_progress,
-        shown,
-        troubles,
-        more_troubles,
-        places: places(site, &board),
-        pools: pools(&ui, &snapshot, now_ms / 1000),
-        configs: configs(site, &ui.app.inventory.config_states().await?),
+        moving: Moving::read(&ui).await?,
         revision: snapshot.revision,
         roll_out: ui.app.inventory.database.last_roll_out().await?.filter(|it| it.state.is_open()),
         errors: facts.error_count(),
@@ -251,6 +309,29 @@ fn configs(site: &Site, known: &BTreeMap<String, ConfigState>) -> Vec<ConfigCoun
         ConfigCount { state, count: thousands(count), is_any: count > 0 }
     };
     ConfigState::ALL.into_iter().map(count).collect()
+}
+
+fn attention(ui: &Ui, site: &Site, board: &Board) -> Attention {
+    let mut troubles = troubles(ui, site, board);
+    let more_troubles = troubles.len().saturating_sub(MOST_ROWS);
+    troubles.truncate(MOST_ROWS);
+    Attention { troubles, more_troubles }
+}
+
+fn in_progress(ui: &Ui, site: &Site, board: &Board) -> BootsInProgress {
+    let is_booting =
+        |name: &&String| matches!(board.state(name), HostState::Booting | HostState::Installing);
+    let mut booting: Vec<&String> = site.hosts.keys().filter(is_booting).collect();
+    booting.sort_by(|a, b| natural(a, b));
+    let more_in_progress = booting.len().saturating_sub(MOST_ROWS);
+    booting.truncate(MOST_ROWS);
+    let now_ms = ui.now_ms();
+    let row = |name: &String| InProgress {
+        name: name.clone(),
+        state: board.state_cell(ui, name),
+        since: since(board, name, now_ms),
+    };
+    BootsInProgress { in_progress: booting.into_iter().map(row).collect(), more_in_progress }
 }
 
 fn since(board: &Board, host: &str, now_ms: i64) -> String {
@@ -337,7 +418,6 @@ fn picture(rack: &str, states: &[HostState]) -> RackPicture {
     RackPicture { name: rack.to_owned(), text: words.join(", "), height: rows * height, paths }
 }
 
-/// The subnets whose dynamic addresses run low.
 fn pools(ui: &Ui, snapshot: &Snapshot, now: i64) -> Vec<Pool> {
     let leases = ui.app.leases.at(snapshot.revision, &snapshot.site, now);
     let mut pools = Vec::new();

@@ -24,5 +24,8 @@ pub(crate) async fn show(
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
     let frame = operator.frame("hosts").await?;
-    Ok(Page(FormatsPage { frame, readers: Reader::all(), rows: abilities() }))
+    // The first reader waits for hundreds of samples to be rendered; nobody else does.
+    let rows = tokio::task::spawn_blocking(abilities).await;
+    let rows = rows.map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(Page(FormatsPage { frame, readers: Reader::all(), rows }))
 }

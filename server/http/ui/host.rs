@@ -1,9 +1,10 @@
 //! The page of a host: its latest boot, its network as a drawing and as files, its report.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::Ipv4Addr;
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 
@@ -14,13 +15,14 @@ use super::host_row::{Board, StateCell};
 use super::host_timeline::Timeline;
 use super::page::{Frame, Page};
 use super::query::UrlQuery;
+use super::server_url::{AskedFor, server_url};
 use super::session::Operator;
 use super::site_facts::SiteFacts;
 use super::stack;
 use super::state::Ui;
 use super::tenants::{RentalCell, rental_cell};
 use crate::inventory::HostConfig;
-use crate::model::{ClientKey, Host, Image, Lease, decide_host};
+use crate::model::{ClientKey, Host, Image, Lease, LeaseState, decide_host};
 use crate::network::{self, ConfigState, File, Finding, Format, RenderError, Severity};
 use crate::profile::{Explained, ResolvedSite};
 use crate::recipe::{self, Booting, RecipeError};
@@ -63,6 +65,7 @@ impl HostPage {
 
 struct LeaseLine {
     address: Ipv4Addr,
+    is_held: bool,
     state: &'static str,
     rest: String,
 }
@@ -84,6 +87,7 @@ pub(super) async fn show(
     operator: Operator,
     Path(name): Path<String>,
     UrlQuery(wanted): UrlQuery<HostQuery>,
+    headers: HeaderMap,
 ) -> Result<impl IntoResponse, Error> {
     let format: Format = match wanted.format {
         None => Format::Networkd,
@@ -101,6 +105,11 @@ pub(super) async fn show(
     let database = &ui.app.inventory.database;
     let report = database.find_report(&name).await?;
     let reported = database.find_fingerprint(&name).await?;
+    let leases = leases(&ui, &name, host);
+    let leased: Vec<Ipv4Addr> =
+        leases.iter().filter(|it| it.is_held).map(|it| it.address).collect();
+    let server_url = server_url(&ui, site, host, &leased, &AskedFor::read(&headers));
+    let files_url = files_url(host, &server_url);
     Ok(Page(HostPage {
         frame,
         state: Board::read(&ui).await?.state_cell(&ui, &name),
@@ -110,11 +119,11 @@ pub(super) async fn show(
         files: files(site, &name, format),
         format,
         explained: site.explain(host),
-        curl: curl(&ui, host, format),
+        curl: files_url.as_ref().map(|url| curl(url, format)),
         config: HostConfig::compare(&snapshot, &name, reported.as_ref()),
-        apply: url(&ui, host).map(|url| format!("curl -fsS {url}.sh | sudo sh")),
-        recipe: recipe_of(&ui, site, &name, host),
-        leases: leases(&ui, &name, host),
+        apply: files_url.map(|url| format!("curl -fsS {url}.sh | sudo sh")),
+        recipe: recipe_of(site, &name, host, server_url),
+        leases,
         report: report.map(|r| ReportText { at: ui.moment(r.at_ms), body: r.body }),
         events: EventTable::of_host(&ui, &name).await?,
         installs: host
@@ -170,6 +179,7 @@ fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
     };
     let line = |lease: Lease| LeaseLine {
         address: lease.address,
+        is_held: lease.state == LeaseState::Bound && lease.expires_at > now,
         state: lease.state.label(),
         rest: if lease.expires_at > now {
             format!("{} left", span(lease.expires_at - now))
@@ -182,47 +192,25 @@ fn leases(ui: &Ui, name: &str, host: &Host) -> Vec<LeaseLine> {
 
 /// The filled-in recipe of the host's image, if it has one.
 fn recipe_of(
-    ui: &Ui,
     site: &ResolvedSite,
     name: &str,
     host: &Host,
+    server_url: String,
 ) -> Option<Result<String, RecipeError>> {
     site.images.get(host.image.as_ref()?)?.recipe.as_ref()?;
     let mac = Some(host.nics.values().next()?.address);
-    let towards = host.reservations.values().chain(host.addresses.values()).next();
-    let server_url = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
     let booting = Booting { mac, server_url, token: "TOKEN".to_owned() };
     Some(recipe::of_host(site, name, &booting).map(|filled| filled.text))
 }
 
 /// The command that fetches the host's files.
-fn curl(ui: &Ui, host: &Host, format: Format) -> Option<String> {
-    let url = url(ui, host)?;
+fn curl(url: &str, format: Format) -> String {
     let other = (format != Format::Networkd).then(|| format!("/{format}"));
-    Some(format!("curl {url}{}", other.unwrap_or_default()))
+    format!("curl {url}{}", other.unwrap_or_default())
 }
 
-/// Where the host's files are.
-fn url(ui: &Ui, host: &Host) -> Option<String> {
+/// Where the host's files are; none for a host without a NIC.
+fn files_url(host: &Host, server_url: &str) -> Option<String> {
     let mac = host.nics.values().next()?.address.identity();
-    let towards = host.reservations.values().chain(host.addresses.values()).next();
-    let base = ui.app.config.now().machine_base_url(own_address(ui, towards.copied()));
-    Some(format!("{base}/config/{mac}"))
-}
-
-/// This server's address as seen from `towards`: the source address that the kernel would use.
-fn own_address(ui: &Ui, towards: Option<IpAddr>) -> IpAddr {
-    let listening = ui.app.config.now().machine_listen.ip();
-    if !listening.is_unspecified() {
-        return listening;
-    }
-    let ask = |towards: IpAddr| {
-        let any = if towards.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let socket = UdpSocket::bind(any)?;
-        // Connecting a UDP socket sends nothing; it only asks the routing table.
-        socket.connect(SocketAddr::new(towards, 9))?;
-        socket.local_addr()
-    };
-    let address = towards.and_then(|towards| ask(towards).ok());
-    address.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip())
+    Some(format!("{server_url}/config/{mac}"))
 }

@@ -2,7 +2,7 @@
 //! a view to come back to and what a change of many hosts is about. Pure.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ use super::error::Error;
 use super::site_facts::SiteFacts;
 use crate::lifecycle::{HostState, HostStatus};
 use crate::model::natural;
-use crate::model::{Host, NicAddress, Site};
+use crate::model::{Host, HostMatch, NicAddress, Rack, Site};
 use crate::network::ConfigState;
 
 /// How many hexadecimal digits may be part of a MAC.
@@ -28,12 +28,15 @@ pub(crate) enum Facet {
     Tenant,
     Vlan,
     Label,
+    RackLabel,
+    SubnetLabel,
+    SwitchLabel,
     Finding,
     Config,
 }
 
 impl Facet {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::State,
         Self::Config,
         Self::Rack,
@@ -42,6 +45,9 @@ impl Facet {
         Self::Tenant,
         Self::Vlan,
         Self::Label,
+        Self::RackLabel,
+        Self::SubnetLabel,
+        Self::SwitchLabel,
         Self::Finding,
     ];
 
@@ -55,6 +61,9 @@ impl Facet {
             Self::Tenant => "tenant",
             Self::Vlan => "vlan",
             Self::Label => "label",
+            Self::RackLabel => "rack-label",
+            Self::SubnetLabel => "subnet-label",
+            Self::SwitchLabel => "switch-label",
             Self::Finding => "finding",
             Self::Config => "config",
         }
@@ -69,6 +78,9 @@ impl Facet {
             Self::Tenant => "Tenant",
             Self::Vlan => "VLAN",
             Self::Label => "Label",
+            Self::RackLabel => "Rack label",
+            Self::SubnetLabel => "Subnet label",
+            Self::SwitchLabel => "Switch label",
             Self::Finding => "Finding",
             Self::Config => "Configuration",
         }
@@ -179,21 +191,22 @@ pub(crate) struct HostView<'a> {
     pub state: HostState,
     pub leased: &'a [Ipv4Addr],
     config: ConfigState,
-    location: Option<&'a str>,
+    site: &'a Site,
+    rack: Option<&'a Rack>,
     vlans: &'a [u16],
     rules: &'a [&'static str],
 }
 
 impl<'a> Hosts<'a> {
     pub(crate) fn view(&'a self, name: &'a String, host: &'a Host) -> HostView<'a> {
-        let rack = host.rack.as_ref().and_then(|rack| self.site.racks.get(rack));
         HostView {
             name,
             host,
             state: self.statuses.get(name).map(|status| status.state).unwrap_or_default(),
             config: self.configs.get(name).copied().unwrap_or(ConfigState::Unknown),
             leased: self.leases.get(name).map(Vec::as_slice).unwrap_or_default(),
-            location: rack.and_then(|rack| rack.location.as_deref()),
+            site: self.site,
+            rack: host.rack.as_ref().and_then(|rack| self.site.racks.get(rack)),
             vlans: self.facts.vlans_of(name),
             rules: self.facts.rules_of(name),
         }
@@ -212,6 +225,9 @@ impl HostView<'_> {
             Facet::Tenant => given(&self.host.tenant),
             Facet::Vlan => self.vlans.iter().map(ToString::to_string).collect(),
             Facet::Label => self.host.labels.clone(),
+            Facet::RackLabel => self.rack_labels().to_vec(),
+            Facet::SubnetLabel => distinct(self.subnet_labels()),
+            Facet::SwitchLabel => distinct(self.switch_labels()),
             Facet::Finding => self.rules.iter().map(|rule| (*rule).to_owned()).collect(),
             Facet::Config => vec![self.config.label().to_owned()],
         };
@@ -219,6 +235,39 @@ impl HostView<'_> {
             values.push("none".into());
         }
         values
+    }
+
+    fn rack_labels(&self) -> &[String] {
+        self.rack.map(|rack| rack.labels.as_slice()).unwrap_or_default()
+    }
+
+    /// The labels of the subnets that it has a reservation or an address in.
+    fn subnet_labels(&self) -> impl Iterator<Item = &String> {
+        let labelled = self.site.subnets.iter().filter(|(_, subnet)| !subnet.labels.is_empty());
+        let mut labelled = labelled.peekable();
+        let addresses: Vec<IpAddr> = match labelled.peek() {
+            Some(_) => self.addresses().collect(),
+            None => Vec::new(),
+        };
+        let own = labelled.filter(move |(name, subnet)| {
+            self.host.reservations.contains_key(*name)
+                || addresses.iter().any(|address| subnet.cidr.contains(address))
+        });
+        own.flat_map(|(_, subnet)| &subnet.labels)
+    }
+
+    /// The labels of the switches that it is cabled to.
+    fn switch_labels(&self) -> impl Iterator<Item = &String> {
+        let cables = self.host.nics.values().filter_map(|nic| nic.cable.as_ref());
+        let switches = cables.filter_map(|cable| self.site.switches.get(&cable.switch));
+        switches.flat_map(|switch| &switch.labels)
+    }
+
+    /// What DHCP knows it by besides its MACs, as text.
+    fn identities(&self) -> impl Iterator<Item = String> {
+        let HostMatch { uuid, client_id, circuit_id, remote_id } = &self.host.known_by;
+        let octets = [client_id, circuit_id, remote_id].into_iter().flatten();
+        uuid.iter().map(ToString::to_string).chain(octets.map(ToString::to_string))
     }
 
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {
@@ -231,18 +280,36 @@ impl HostView<'_> {
     fn says(&self, text: &str) -> bool {
         let has = |value: &str| value.to_lowercase().contains(text);
         let host = self.host;
-        let optional =
-            [&host.rack, &host.serial, &host.profile, &host.image, &host.tenant, &host.notes];
+        let optional = [
+            &host.rack,
+            &host.serial,
+            &host.profile,
+            &host.image,
+            &host.tenant,
+            &host.notes,
+            &host.boot_file,
+        ];
+        let location = self.rack.and_then(|rack| rack.location.as_deref());
+        let parameters = host.parameters.iter();
+        let mut parameters = parameters.map(|(name, value)| format!("{name}={value}"));
+        let is_number =
+            |word: &str, number: &dyn ToString| text == word || text == number.to_string();
         let mut cables = host.nics.values().filter_map(|nic| nic.cable.as_ref());
         has(self.name)
             || optional.into_iter().flatten().any(|value| has(value))
             || host.labels.iter().any(|label| has(label))
-            || self.location.is_some_and(has)
+            || self.rack_labels().iter().any(|label| has(label))
+            || self.subnet_labels().any(|label| has(label))
+            || self.switch_labels().any(|label| has(label))
+            || location.is_some_and(has)
             || self.state.label() == text
             || host.unit.is_some_and(|unit| text == format!("u{unit}"))
             || cables.any(|cable| has(&cable.to_string()))
             || self.addresses().any(|address| address.to_string().contains(text))
-            || self.vlans.iter().any(|vlan| text == "vlan" || text == vlan.to_string())
+            || self.vlans.iter().any(|vlan| is_number("vlan", vlan))
+            || host.index.is_some_and(|index| is_number("index", &index))
+            || parameters.any(|given| has(&given))
+            || self.identities().any(|identity| has(&identity))
     }
 
     fn has_mac_with(&self, digits: &str) -> bool {
@@ -250,6 +317,11 @@ impl HostView<'_> {
         self.host.nics.values().any(|nic| is_in(nic.address))
             || self.host.bmc.as_ref().is_some_and(|bmc| is_in(bmc.mac.into()))
     }
+}
+
+/// Each once, in their order.
+fn distinct<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<String> {
+    labels.collect::<BTreeSet<_>>().into_iter().cloned().collect()
 }
 
 /// One thing to look for.
@@ -538,7 +610,12 @@ mod tests {
 
     fn site() -> Site {
         serde_json::from_value(serde_json::json!({
-            "racks": {"R7": {"location": "hall 2 row 9"}},
+            "racks": {"R7": {"location": "hall 2 row 9", "labels": ["copper"]}},
+            "switches": {"leaf7a": {"vendor": "eos", "labels": ["old-firmware"]}},
+            "subnets": {
+                "a": {"cidr": "172.16.160.0/24", "labels": ["customers"]},
+                "b": {"cidr": "10.1.0.0/24", "labels": ["lab"]},
+            },
             "hosts": {
                 "r7-n01": {
                     "rack": "R7", "unit": 32, "serial": "CZ123", "profile": "hyper",
@@ -546,6 +623,8 @@ mod tests {
                     "nics": {"eth0": {"mac": "52:54:00:aa:0f:7e", "switch": "leaf7a", "port": "Ethernet20"}},
                     "addresses": {"br0": "172.16.160.12"},
                     "bmc": {"mac": "52:54:00:bb:00:01", "address": "10.9.0.7"},
+                    "parameters": {"asn": 65001}, "index": 4711, "boot-file": "special.efi",
+                    "match": {"uuid": "00112233-4455-6677-8899-aabbccddeeff", "client-id": "hex:ff0102"},
                 },
                 "r8-n02": {"rack": "r8", "unit": 1, "profile": "other"},
             },
@@ -604,6 +683,17 @@ mod tests {
             "loud",
             "n01,n99",
             "profile:hyper,profile:x",
+            "rack-label:copper",
+            "copper",
+            "switch-label:old-firmware",
+            "subnet-label:Customers",
+            "asn=65001",
+            "asn",
+            "index 4711",
+            "special.efi",
+            "445566",
+            "8899-aabb",
+            "hex:ff01",
         ] {
             let query =
                 form_urlencoded::Serializer::new(String::new()).append_pair("text", text).finish();
@@ -616,7 +706,10 @@ mod tests {
             "10.65",
             "192.168.0.0/16",
             "label:iron",
+            "label:copper",
+            "subnet-label:lab",
             "vlan 88",
+            "index 471",
         ] {
             let query =
                 form_urlencoded::Serializer::new(String::new()).append_pair("text", text).finish();
@@ -636,6 +729,9 @@ mod tests {
             ("vlan=509", "r7-n01"),
             ("config=outdated", "r7-n01"),
             ("config=unknown", "r8-n02"),
+            ("rack-label=copper", "r7-n01"),
+            ("rack-label=none", "r8-n02"),
+            ("switch-label=old-firmware&subnet-label=customers", "r7-n01"),
             ("finding=none&unknown=1", "r7-n01 r8-n02"),
         ];
         for (query, expected) in cases {

@@ -8,7 +8,7 @@ use askama::Template;
 use axum::extract::{RawQuery, State};
 use axum::response::IntoResponse;
 
-use super::csv_answer::CsvAnswer;
+use super::csv_answer::{CsvAnswer, CsvRows, cell};
 use super::error::Error;
 use super::host_query::{Extra, Facet, FacetCounts, HostView, Hosts, HostsQuery};
 use super::host_row::{Board, EventCell, StateCell};
@@ -208,9 +208,8 @@ pub(super) async fn csv(
     let known = HostListData::read(&ui, &wanted).await?;
     let (board, hosts) = (&known.board, known.hosts(&ui));
     let found = wanted.find(&hosts, |name| board.last_ms(name));
-    let mut heading: Vec<String> =
-        ["name", "rack", "unit", "state", "cause", "addresses"].map(str::to_owned).into();
-    heading.extend(Extra::ALL.map(|extra| extra.key().to_owned()));
+    let headings = ["name", "rack", "unit", "state", "cause", "addresses"];
+    let headings = headings.into_iter().chain(Extra::ALL.map(Extra::key));
     let line = |(name, host): &(&String, &crate::model::Host)| {
         let view = hosts.view(name, host);
         let reason = board.reason(name);
@@ -218,8 +217,8 @@ pub(super) async fn csv(
         let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
         let mut cells = vec![
             (*name).clone(),
-            host.rack.clone().unwrap_or_default(),
-            host.unit.map(|unit| unit.to_string()).unwrap_or_default(),
+            cell(host.rack.as_ref()),
+            cell(host.unit),
             view.state.label().to_owned(),
             reason,
             addresses.join(" "),
@@ -227,8 +226,8 @@ pub(super) async fn csv(
         cells.extend(Extra::ALL.map(|extra| extra.text(&view)));
         cells
     };
-    let rows = std::iter::once(heading).chain(found.hosts.iter().map(line)).collect();
-    Ok(CsvAnswer { name: "hosts", rows })
+    let rows: CsvRows = found.hosts.iter().map(line).collect();
+    Ok(CsvAnswer::new("hosts", headings, rows))
 }
 
 fn facets(wanted: &HostsQuery, mut counts: FacetCounts) -> Vec<FacetList> {

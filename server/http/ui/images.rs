@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 
 use super::clock::Moment;
+use super::csv_answer::{CsvAnswer, cell};
 use super::error::Error;
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -18,12 +19,18 @@ use crate::site_file;
 struct ImageRow {
     name: String,
     kind: ImageKind,
-    /// Empty if none of its files is in the store.
-    size: String,
+    /// None if none of its files is in the store.
+    size_bytes: Option<u64>,
     arch: String,
     kernel: String,
     hosts: usize,
     faults: Vec<String>,
+}
+
+impl ImageRow {
+    fn size(&self) -> String {
+        self.size_bytes.map(size_text).unwrap_or_default()
+    }
 }
 
 #[derive(Template)]
@@ -40,12 +47,28 @@ pub(super) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
-    let (snapshot, around) = (ui.app.inventory.snapshot(), ui.app.inventory.surroundings());
-    let (site, files) = (&snapshot.site, ui.app.inventory.stored_files());
-    let row = |(name, image): (&String, &Image)| row(name, image, site, &files, &around);
-    let rows = site.images.iter().map(row).collect();
+    let files = ui.app.inventory.stored_files();
     let stored = size_text(files.iter().map(|file| file.size_bytes).sum());
+    let rows = rows(&ui, &files);
     Ok(Page(ImagesPage { frame: operator.frame("images").await?, rows, stored }))
+}
+
+fn rows(ui: &Ui, files: &StoredFiles) -> Vec<ImageRow> {
+    let (snapshot, around) = (ui.app.inventory.snapshot(), ui.app.inventory.surroundings());
+    let images = snapshot.site.images.iter();
+    images.map(|(name, image)| row(name, image, &snapshot.site, files, &around)).collect()
+}
+
+/// `GET /images.csv`
+pub(super) async fn csv(State(ui): State<Ui>, _: Operator) -> CsvAnswer {
+    let headings = ["image", "kind", "bytes", "arch", "kernel", "hosts", "faults"];
+    let rows = rows(&ui, &ui.app.inventory.stored_files()).into_iter().map(|row| {
+        let ImageRow { name, kind, size_bytes, arch, kernel, hosts, faults, .. } = row;
+        let mut cells = vec![name, kind.to_string(), cell(size_bytes), arch, kernel];
+        cells.extend([hosts.to_string(), faults.join("; ")]);
+        cells
+    });
+    CsvAnswer::new("images", headings, rows)
 }
 
 fn row(
@@ -64,10 +87,7 @@ fn row(
     ImageRow {
         name: name.to_owned(),
         kind: image.kind(),
-        size: match own.is_empty() {
-            true => String::new(),
-            false => size_text(own.iter().map(|file| file.size_bytes).sum()),
-        },
+        size_bytes: (!own.is_empty()).then(|| own.iter().map(|file| file.size_bytes).sum()),
         arch: words(own.iter().filter_map(|file| file.arch).map(|it| it.to_string()).collect()),
         kernel: words(own.iter().filter_map(|file| file.kernel_version.clone()).collect()),
         hosts: hosts_of(site, name).count(),

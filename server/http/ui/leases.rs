@@ -5,11 +5,13 @@ use std::net::Ipv4Addr;
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::clock::{Moment, span};
 use super::confirm::{Confirmation, Crumb, is_confirmed};
+use super::csv_answer::{CsvAnswer, cell};
 use super::error::Error;
 use super::form::CheckedForm;
 use super::page::{Frame, Page, Slice};
@@ -57,14 +59,39 @@ pub(crate) async fn list(
     operator: Operator,
     UrlQuery(wanted): UrlQuery<LeasesQuery>,
 ) -> Result<impl IntoResponse, Error> {
-    let mut leases = ui.app.leases.list();
-    let text = wanted.text.trim().to_lowercase();
-    leases.retain(|lease| names(lease).to_lowercase().contains(&text));
+    let leases = found(&ui, &wanted);
     let slice = Slice::new(wanted.page, leases.len(), PAGE);
     let rows = slice.of(&leases).iter().map(|lease| row(&ui, lease)).collect();
     let frame = operator.frame("leases").await?;
     let query = format!("text={}&", utf8_percent_encode(&wanted.text, NON_ALPHANUMERIC));
     Ok(Page(LeasesPage { frame, wanted, query, rows, slice }))
+}
+
+/// `GET /leases.csv`: every lease that the query finds; the times are RFC 3339.
+pub(super) async fn csv(
+    State(ui): State<Ui>,
+    _: Operator,
+    UrlQuery(wanted): UrlQuery<LeasesQuery>,
+) -> CsvAnswer {
+    let headings = ["address", "host", "client", "nic", "subnet", "state", "since", "expires"];
+    let time = |at: i64| cell(Timestamp::from_second(at).ok());
+    let leases = found(&ui, &wanted).into_iter();
+    let rows = leases.map(move |lease| {
+        let Row { address, host, nic, subnet, state, .. } = row(&ui, &lease);
+        let client = lease.client.to_string();
+        let (starts, expires) = (time(lease.starts_at), time(lease.expires_at));
+        let host = host.unwrap_or_default();
+        vec![address.to_string(), host, client, nic, subnet, state.into(), starts, expires]
+    });
+    CsvAnswer::new("leases", headings, rows)
+}
+
+/// The leases that a query finds.
+fn found(ui: &Ui, wanted: &LeasesQuery) -> Vec<Lease> {
+    let mut leases = ui.app.leases.list();
+    let text = wanted.text.trim().to_lowercase();
+    leases.retain(|lease| names(lease).to_lowercase().contains(&text));
+    leases
 }
 
 fn find(ui: &Ui, address: String) -> Result<Lease, Error> {

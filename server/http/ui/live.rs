@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
@@ -15,7 +16,9 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::error::Error;
-use super::events::EventTable;
+use super::event_tail::{EventTail, NewRows};
+use super::events::{EventTable, EventsQuery};
+use super::fleet::FleetUpdate;
 use super::host_row::Board;
 use super::host_timeline::Timeline;
 use super::hosts::PAGE;
@@ -31,6 +34,8 @@ use crate::model::Site;
 const HOST_TICK: Duration = Duration::from_millis(300);
 /// How often a list or a rack is.
 const LIST_TICK: Duration = Duration::from_secs(1);
+/// How often the home page is, which counts all hosts.
+const FLEET_TICK: Duration = Duration::from_secs(2);
 /// How often one host's page is brought up to date while nothing happens: that a boot has
 /// stopped shows in silence.
 const QUIET: Duration = Duration::from_secs(10);
@@ -51,6 +56,9 @@ struct Update {
     /// What a screen reader says.
     #[serde(skip_serializing_if = "Option::is_none")]
     say: Option<String>,
+    /// Rows that come on top of a list.
+    #[serde(flatten)]
+    rows: Option<NewRows>,
 }
 
 /// What a stream follows.
@@ -65,13 +73,18 @@ enum StreamScope {
     },
     /// The hosts of one rack.
     Rack(String),
+    /// The home page, with what this browser has of it.
+    Fleet(BTreeMap<String, String>),
+    /// The list of events.
+    Events(EventTail),
 }
 
 impl StreamScope {
     fn tick(&self) -> Duration {
         match self {
             Self::Host { .. } => HOST_TICK,
-            Self::Hosts(_) | Self::Rack(_) => LIST_TICK,
+            Self::Hosts(_) | Self::Rack(_) | Self::Events(_) => LIST_TICK,
+            Self::Fleet(_) => FLEET_TICK,
         }
     }
 }
@@ -110,6 +123,34 @@ pub(super) async fn rack(State(ui): State<Ui>, Path(name): Path<String>) -> Resu
     Ok(stream(ui, StreamScope::Rack(name)))
 }
 
+/// `GET /live/fleet`
+pub(super) async fn fleet(State(ui): State<Ui>) -> Stream {
+    stream(ui, StreamScope::Fleet(BTreeMap::new()))
+}
+
+/// What a list of events shows.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct AfterQuery {
+    /// The newest event of the page.
+    after: i64,
+}
+
+/// `GET /live/events`
+pub(super) async fn events(
+    State(ui): State<Ui>,
+    UrlQuery(wanted): UrlQuery<EventsQuery>,
+    UrlQuery(page): UrlQuery<AfterQuery>,
+    headers: HeaderMap,
+) -> Result<Stream, Error> {
+    let query = wanted.query(&ui.app.inventory.snapshot().site, ui.now_ms());
+    let query = query.map_err(|wrong| Error::Malformed(wrong.to_string()))?;
+    // A browser that has lost its connection asks for the same URL, and says what it got last.
+    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()?.parse().ok());
+    let tail = EventTail::new(query, last.unwrap_or(page.after));
+    Ok(stream(ui, StreamScope::Events(tail)))
+}
+
 fn stream(ui: Ui, followed: StreamScope) -> Stream {
     let (sender, receiver) = mpsc::channel(BACKLOG);
     tokio::spawn(follow(ui, followed, sender));
@@ -129,6 +170,12 @@ struct Pending {
 
 impl Pending {
     fn note(&mut self, live: &Live, followed: &StreamScope, site: &Site) {
+        if let StreamScope::Events(_) = followed {
+            if let Live::Event(_) = live {
+                self.hosts.insert(String::new(), SETTLE);
+            }
+            return;
+        }
         let host = match live {
             // What its BMC does is among the events of a host's page.
             Live::Event(event) => match followed {
@@ -161,7 +208,10 @@ impl Pending {
                     self.say = Some(format!("{}: {}", event.kind(), event.text()));
                 }
             }
-            StreamScope::Hosts(_) | StreamScope::Rack(_) => {}
+            StreamScope::Hosts(_)
+            | StreamScope::Rack(_)
+            | StreamScope::Fleet(_)
+            | StreamScope::Events(_) => {}
         }
         self.hosts.insert(host.clone(), SETTLE);
     }
@@ -196,7 +246,11 @@ impl Pending {
     }
 }
 
-async fn follow(ui: Ui, followed: StreamScope, sender: mpsc::Sender<Result<Message, Infallible>>) {
+async fn follow(
+    ui: Ui,
+    mut followed: StreamScope,
+    sender: mpsc::Sender<Result<Message, Infallible>>,
+) {
     let mut live = ui.app.inventory.events.watch();
     let mut tick = interval(followed.tick());
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -215,11 +269,13 @@ async fn follow(ui: Ui, followed: StreamScope, sender: mpsc::Sender<Result<Messa
                 Err(RecvError::Closed) => return,
             },
             _ = quiet.tick() => match followed {
-                StreamScope::Host { .. } => pending.all = true,
+                // How long it has been so moves too.
+                StreamScope::Host { .. } | StreamScope::Fleet(_) => pending.all = true,
                 StreamScope::Hosts(_) | StreamScope::Rack(_) => pending.note_stuck(&ui, &mut stuck),
+                StreamScope::Events(_) => {}
             },
             _ = tick.tick(), if !pending.is_empty() => {
-                match update(&ui, &followed, &pending).await {
+                match update(&ui, &mut followed, &pending).await {
                     Ok(update) if send(&sender, &update).await.is_err() => return,
                     Ok(_) => pending.settle(),
                     // Tried again with the next tick; the page says that it stands still.
@@ -234,19 +290,24 @@ async fn send(
     sender: &mpsc::Sender<Result<Message, Infallible>>,
     update: &Update,
 ) -> Result<(), mpsc::error::SendError<Result<Message, Infallible>>> {
-    if update.html.is_empty() {
+    if update.html.is_empty() && update.rows.is_none() {
         return Ok(());
     }
-    let Ok(message) = Message::default().json_data(update) else { return Ok(()) };
+    let Ok(mut message) = Message::default().json_data(update) else { return Ok(()) };
+    if let Some(rows) = &update.rows {
+        message = message.id(rows.after.to_string());
+    }
     sender.send(Ok(message)).await
 }
 
-async fn update(ui: &Ui, followed: &StreamScope, pending: &Pending) -> Result<Update, Error> {
+async fn update(ui: &Ui, followed: &mut StreamScope, pending: &Pending) -> Result<Update, Error> {
     ui.app.inventory.events.settle().await;
     let mut update = match followed {
         StreamScope::Hosts(names) => update_rows(ui, names, pending).await?,
         StreamScope::Host { name, shared } => update_host(ui, name, shared).await?,
         StreamScope::Rack(name) => update_rack(ui, name, pending).await?,
+        StreamScope::Fleet(sent) => update_fleet(ui, sent).await?,
+        StreamScope::Events(tail) => Update { rows: tail.next(ui).await?, ..Update::default() },
     };
     update.say = pending.say.clone();
     if pending.changed {
@@ -290,9 +351,23 @@ async fn update_rack(ui: &Ui, rack: &str, pending: &Pending) -> Result<Update, E
     Ok(update)
 }
 
+/// What this browser does not have yet of the home page, which is made once for all that have it open.
+async fn update_fleet(ui: &Ui, sent: &mut BTreeMap<String, String>) -> Result<Update, Error> {
+    let FleetUpdate(html) = &*ui.fleet.get(FLEET_TICK, FleetUpdate::read(ui)).await?;
+    let mut update = Update::default();
+    for (key, html) in html {
+        if sent.get(key) == Some(html) {
+            continue;
+        }
+        sent.insert(key.clone(), html.clone());
+        update.html.insert(key.clone(), html.clone());
+    }
+    Ok(update)
+}
+
 async fn update_host(ui: &Ui, name: &str, shared: &Recent<HostUpdate>) -> Result<Update, Error> {
     let HostUpdate(html) = &*shared.get(HOST_TICK, read_host(ui, name)).await?;
-    Ok(Update { html: html.clone(), say: None })
+    Ok(Update { html: html.clone(), ..Update::default() })
 }
 
 async fn read_host(ui: &Ui, name: &str) -> Result<HostUpdate, Error> {

@@ -20,6 +20,7 @@ mod drawing;
 mod elevation;
 mod entry_form;
 mod error;
+mod event_tail;
 mod events;
 mod find;
 mod fleet;
@@ -32,6 +33,7 @@ mod host_boots;
 mod host_edit;
 mod host_form;
 mod host_install;
+mod host_label;
 mod host_query;
 mod host_row;
 mod host_timeline;
@@ -61,6 +63,7 @@ mod revisions;
 mod roll_out;
 mod routes;
 mod second_factor;
+mod server_url;
 mod session;
 mod site_facts;
 mod stack;
@@ -165,10 +168,12 @@ fn guarded() -> Guarded {
         .route("/keys", VIEW, get(keys::show))
         .route("/keys/schema.json", VIEW, get(keys::schema))
         .route("/leases", VIEW, get(leases::list))
+        .route("/leases.csv", VIEW, get(leases::csv))
         .route("/leases/{address}/remove", EDIT, get(leases::ask_remove).post(leases::remove))
         .route("/discovered", VIEW, get(discovered::list))
         .route("/discovered/adopt", PREPARE, get(discovered::adopt))
         .route("/events", VIEW, get(events::list))
+        .route("/events.csv", VIEW, get(events::csv))
         .route("/audit", VIEW, get(audit::list))
         .route("/revisions", VIEW, get(revisions::list))
         .route("/revisions/{id}", VIEW, get(revisions::show))
@@ -180,6 +185,7 @@ fn guarded() -> Guarded {
             get(revisions::ask_revert).post(revisions::take_back),
         )
         .route("/roll-out", VIEW, get(roll_out::show))
+        .route("/roll-out.csv", VIEW, get(roll_out::csv))
         .route("/roll-out/start", EDIT_SHARED, get(roll_out::review).post(roll_out::start))
         .route("/roll-out/resume", EDIT_SHARED, get(roll_out::ask_resume).post(roll_out::resume))
         .route("/roll-out/end", EDIT_SHARED, get(roll_out::ask_end).post(roll_out::end))
@@ -210,6 +216,8 @@ fn guarded() -> Guarded {
         .route("/users/{name}/sessions", MANAGE_CHANGE, post(users::end_sessions))
         .route("/users/{name}/remove", MANAGE, get(users::ask_remove).post(users::remove))
         .route("/live", VIEW, get(live::all))
+        .route("/live/fleet", VIEW, get(live::fleet))
+        .route("/live/events", VIEW, get(live::events))
         .route("/live/hosts/{name}", VIEW, get(live::host))
         .route("/live/racks/{name}", VIEW, get(live::rack))
 }
@@ -244,6 +252,7 @@ fn pages(kind: NounKind) -> Guarded {
             .route("/install-hosts", EDIT, get(bulk_install::ask).post(bulk_install::take))
             .route("/hosts/{name}", VIEW, get(host::show))
             .route("/hosts/{name}/boots", VIEW, get(host_boots::show))
+            .route("/hosts/{name}/label", VIEW, get(host_label::show))
             .route("/hosts/{name}/edit", EDIT, get(host_edit::form).post(host_edit::save))
             .route("/hosts/{name}/install", EDIT, get(host_install::ask).post(host_install::take))
             .route(
@@ -253,29 +262,30 @@ fn pages(kind: NounKind) -> Guarded {
             ),
         NounKind::Rack => pages
             .route("/racks", VIEW, get(racks::list))
+            .route("/racks.csv", VIEW, get(racks::csv))
             .route("/racks/{name}", VIEW, get(racks::show))
             .route("/racks/{name}/place", PREPARE, get(racks::place)),
         NounKind::Subnet => pages
             .route("/subnets", VIEW, get(subnets::list))
+            .route("/subnets.csv", VIEW, get(subnets::csv))
+            .route("/subnets/{name}/addresses.csv", VIEW, get(subnets::addresses_csv))
             .route("/subnets/{name}", VIEW, get(subnets::show))
             .route("/subnets/{name}/give", PREPARE, get(give_address::show)),
-        NounKind::Switch => pages.route("/switches", VIEW, get(switches::list)).route(
-            "/switches/{name}",
-            VIEW,
-            get(switches::show),
-        ),
-        NounKind::Tenant => pages.route("/tenants", VIEW, get(tenants::list)).route(
-            "/tenants/{name}",
-            VIEW,
-            get(tenants::show),
-        ),
-        NounKind::ProfileTree => pages.route("/profiles", VIEW, get(definitions::profiles)).route(
-            "/profiles/{name}",
-            VIEW,
-            get(definitions::profile),
-        ),
+        NounKind::Switch => pages
+            .route("/switches", VIEW, get(switches::list))
+            .route("/switches.csv", VIEW, get(switches::csv))
+            .route("/switches/{name}", VIEW, get(switches::show)),
+        NounKind::Tenant => pages
+            .route("/tenants", VIEW, get(tenants::list))
+            .route("/tenants.csv", VIEW, get(tenants::csv))
+            .route("/tenants/{name}", VIEW, get(tenants::show)),
+        NounKind::ProfileTree => pages
+            .route("/profiles", VIEW, get(definitions::profiles))
+            .route("/profiles.csv", VIEW, get(definitions::profiles_csv))
+            .route("/profiles/{name}", VIEW, get(definitions::profile)),
         NounKind::Image => pages
             .route("/images", VIEW, get(images::list))
+            .route("/images.csv", VIEW, get(images::csv))
             .route("/images/{name}", VIEW, get(images::show))
             .route(
                 "/add-image",

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
+use super::csv_answer::{CsvAnswer, cell};
 use super::elevation::{Elevation, PlacedItem};
 use super::error::Error;
 use super::give_address::{MOST_OFFERED_HOSTS, unknown_host};
@@ -46,16 +47,33 @@ pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
-    let snapshot = ui.app.inventory.snapshot();
-    let board = Board::read(&ui).await?;
-    let mut rows: Vec<Row> = snapshot
-        .site
-        .racks
-        .iter()
-        .map(|(name, rack)| row(&ui, &snapshot.site, &board, name, rack))
-        .collect();
-    rows.sort_by(|a, b| natural(&a.name, &b.name));
+    let rows = rows(&ui).await?;
     Ok(Page(RacksPage { frame: operator.frame("racks").await?, rows }))
+}
+
+async fn rows(ui: &Ui) -> Result<Vec<Row>, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    let board = Board::read(ui).await?;
+    let racks = snapshot.site.racks.iter();
+    let mut rows: Vec<Row> =
+        racks.map(|(name, rack)| row(ui, &snapshot.site, &board, name, rack)).collect();
+    rows.sort_by(|a, b| natural(&a.name, &b.name));
+    Ok(rows)
+}
+
+/// `GET /racks.csv`
+pub(super) async fn csv(State(ui): State<Ui>, _: Operator) -> Result<CsvAnswer, Error> {
+    let headings = ["rack", "location", "units", "labels", "notes", "hosts"];
+    let headings = headings.into_iter().chain(HostState::ALL.map(HostState::label));
+    let rows = rows(&ui).await?.into_iter().map(|Row { name, rack, counts, hosts, .. }| {
+        let count = |state| counts.iter().find(|(own, _)| *own == state).map_or(0, |(_, n)| *n);
+        let labels = rack.labels.join(" ");
+        let mut cells = vec![name, cell(rack.location), cell(rack.units), labels];
+        cells.extend([cell(rack.notes), hosts.to_string()]);
+        cells.extend(HostState::ALL.map(|state| count(state).to_string()));
+        cells
+    });
+    Ok(CsvAnswer::new("racks", headings, rows))
 }
 
 fn row(ui: &Ui, site: &Site, board: &Board, name: &str, rack: &Rack) -> Row {

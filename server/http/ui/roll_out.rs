@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 
 use super::confirm::{Confirmation, Crumb, is_confirmed};
+use super::csv_answer::{CsvAnswer, CsvRows};
 use super::error::Error;
 use super::form::{CheckedForm, Fields};
 use super::overview::counted;
@@ -17,7 +18,7 @@ use super::page::{Frame, Page};
 use super::query::UrlQuery;
 use super::session::Operator;
 use super::state::Ui;
-use crate::inventory::{LeftOut, RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
+use crate::inventory::{LeftOut, RollOut, RollOutError, RollOutPlan, RollOutStatus, WaveStatus};
 use crate::lifecycle::roll_out::{ApplyAt, Division, PlannedWave, RollOutState};
 use crate::model::Role;
 use crate::network::ConfigState;
@@ -145,6 +146,28 @@ impl RollOutPage {
 /// `GET /roll-out`
 pub(super) async fn show(State(ui): State<Ui>, operator: Operator) -> Result<Response, Error> {
     page(&ui, &operator, WavesForm::default(), None).await
+}
+
+/// `GET /roll-out.csv`: its waves.
+pub(super) async fn csv(State(ui): State<Ui>, _: Operator) -> Result<CsvAnswer, Error> {
+    let headings = [
+        "roll-out", "revision", "wave", "name", "state", "hosts", "current", "applying", "silent",
+        "failed",
+    ];
+    let status = ui.app.inventory.roll_out_status(ui.now_ms()).await?;
+    let cells = |status: &RollOutStatus, wave: &WaveStatus| {
+        let RollOut { id, revision, .. } = &status.roll_out;
+        let mut cells = vec![id.to_string(), revision.to_string(), wave.number.to_string()];
+        cells.extend([wave.name.clone(), RollOutPage::word(status, wave).to_owned()]);
+        let counts = [wave.hosts, wave.current, wave.applying, wave.silent];
+        cells.extend(counts.map(|count| count.to_string()));
+        cells.push(wave.failed.join(" "));
+        cells
+    };
+    let waves = |status: &RollOutStatus| -> CsvRows {
+        status.waves.iter().map(|wave| cells(status, wave)).collect()
+    };
+    Ok(CsvAnswer::new("roll-out", headings, status.as_ref().map(waves).unwrap_or_default()))
 }
 
 async fn page(

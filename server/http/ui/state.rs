@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::{Moment, moment};
+use super::fleet::FleetUpdate;
 use super::host_row::Board;
 use super::import_drafts::ImportDrafts;
 use super::live::HostUpdate;
@@ -33,6 +34,8 @@ pub(crate) struct Ui {
     pub passwords: PasswordQueue,
     /// What the open lists and racks show.
     pub board: Arc<Recent<Board>>,
+    /// What the open home pages show.
+    pub fleet: Arc<Recent<FleetUpdate>>,
     /// What the open pages of hosts show, by host.
     pub hosts: Arc<RecentByName<HostUpdate>>,
     /// The revision whose page was opened last: its files are not rendered for every reader.
@@ -55,7 +58,7 @@ impl Ui {
     pub(crate) fn start(app: App, stop: CancellationToken) -> Self {
         let progress = ProgressBoard::start(&app.inventory.events, stop.clone());
         let (passwords, throttle, code_throttle, provider_throttle) = Default::default();
-        let (board, hosts, revision) = Default::default();
+        let (board, fleet, hosts, revision) = Default::default();
         let (facts, facts_turn, provider, imports) = Default::default();
         Self {
             app,
@@ -63,6 +66,7 @@ impl Ui {
             stop,
             passwords,
             board,
+            fleet,
             hosts,
             revision,
             facts,

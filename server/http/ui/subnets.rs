@@ -6,6 +6,7 @@ use axum::response::IntoResponse;
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 
+use super::csv_answer::{CsvAnswer, cell};
 use super::error::Error;
 use super::give_address::{self, GivenAddress, NewHostUse};
 use super::page::{Frame, Page, Slice};
@@ -64,11 +65,56 @@ pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
+    Ok(Page(SubnetsPage { frame: operator.frame("subnets").await?, rows: rows(&ui) }))
+}
+
+fn rows(ui: &Ui) -> Vec<Row> {
     let snapshot = ui.app.inventory.snapshot();
     let (leases, now) = (ui.app.leases.list(), ui.now_ms() / 1000);
-    let rows = snapshot.site.subnets.keys().map(|name| row(&snapshot.site, name, &leases, now));
-    let rows = rows.collect();
-    Ok(Page(SubnetsPage { frame: operator.frame("subnets").await?, rows }))
+    let names = snapshot.site.subnets.keys();
+    names.map(|name| row(&snapshot.site, name, &leases, now)).collect()
+}
+
+/// `GET /subnets.csv`
+pub(super) async fn csv(State(ui): State<Ui>, _: Operator) -> CsvAnswer {
+    let headings = [
+        "subnet",
+        "prefix",
+        "vlan",
+        "gateway",
+        "hosts-used",
+        "hosts-of",
+        "dhcp-used",
+        "dhcp-of",
+        "tenant",
+        "role",
+        "labels",
+    ];
+    let rows = rows(&ui).into_iter().map(|Row { name, subnet, hosts, dhcp }| {
+        let mut cells =
+            vec![name, subnet.cidr.to_string(), cell(subnet.vlan), cell(subnet.gateway)];
+        cells.extend([hosts.used, hosts.of, dhcp.used, dhcp.of].map(|count| count.to_string()));
+        cells.extend([cell(subnet.tenant), cell(subnet.role), subnet.labels.join(" ")]);
+        cells
+    });
+    CsvAnswer::new("subnets", headings, rows)
+}
+
+/// `GET /subnets/{name}/addresses.csv`: the addresses in use and who has each.
+pub(super) async fn addresses_csv(
+    State(ui): State<Ui>,
+    _: Operator,
+    Path(name): Path<String>,
+) -> Result<CsvAnswer, Error> {
+    let snapshot = ui.app.inventory.snapshot();
+    if !snapshot.site.subnets.contains_key(&name) {
+        return Err(Error::NotFound { what: "subnet", name });
+    }
+    let occupants = occupants(&snapshot.site, &name, &ui.app.leases.list(), ui.now_ms() / 1000);
+    let rows = occupants.into_iter().map(|Occupant { address, class, host, text }| {
+        vec![address.to_string(), class.label().to_owned(), cell(host), text]
+    });
+    Ok(CsvAnswer::new("addresses", ["address", "use", "host", "detail"], rows))
 }
 
 fn row(site: &Site, name: &str, leases: &[Lease], now: i64) -> Row {

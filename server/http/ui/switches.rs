@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 
+use super::csv_answer::{CsvAnswer, cell};
 use super::error::Error;
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -29,15 +30,30 @@ pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
-    let snapshot = ui.app.inventory.snapshot();
-    let site = &snapshot.site;
+    let rows = rows(&ui.app.inventory.snapshot().site);
+    Ok(Page(SwitchesPage { frame: operator.frame("switches").await?, rows }))
+}
+
+fn rows(site: &Site) -> Vec<Row> {
     let row = |(name, switch): (&String, &Switch)| Row {
         name: name.clone(),
         switch: switch.clone(),
         ports: cabled(site, name),
     };
-    let rows = site.switches.iter().map(row).collect();
-    Ok(Page(SwitchesPage { frame: operator.frame("switches").await?, rows }))
+    site.switches.iter().map(row).collect()
+}
+
+/// `GET /switches.csv`
+pub(super) async fn csv(State(ui): State<Ui>, _: Operator) -> CsvAnswer {
+    let headings = ["switch", "vendor", "rack", "unit", "mlag-peer", "ports", "labels", "notes"];
+    let rows = rows(&ui.app.inventory.snapshot().site).into_iter();
+    let rows = rows.map(|Row { name, switch, ports }| {
+        let mut cells = vec![name, switch.vendor.to_string(), cell(switch.rack), cell(switch.unit)];
+        cells.extend([cell(switch.mlag_peer), ports.to_string()]);
+        cells.extend([switch.labels.join(" "), cell(switch.notes)]);
+        cells
+    });
+    CsvAnswer::new("switches", headings, rows)
 }
 
 fn cabled(site: &Site, name: &str) -> usize {

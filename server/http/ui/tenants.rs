@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 
 use super::clock::span;
+use super::csv_answer::{CsvAnswer, cell};
 use super::error::Error;
 use super::page::{Frame, Page};
 use super::session::Operator;
@@ -33,11 +34,25 @@ pub(crate) async fn list(
     State(ui): State<Ui>,
     operator: Operator,
 ) -> Result<impl IntoResponse, Error> {
+    Ok(Page(TenantsPage { frame: operator.frame("tenants").await?, rows: rows(&ui) }))
+}
+
+fn rows(ui: &Ui) -> Vec<Row> {
     let snapshot = ui.app.inventory.snapshot();
     let now = ui.now_ms() / 1000;
-    let rows = snapshot.site.tenants.keys().filter_map(|name| row(&snapshot.site, name, now));
-    let rows = rows.collect();
-    Ok(Page(TenantsPage { frame: operator.frame("tenants").await?, rows }))
+    snapshot.site.tenants.keys().filter_map(|name| row(&snapshot.site, name, now)).collect()
+}
+
+/// `GET /tenants.csv`
+pub(super) async fn csv(State(ui): State<Ui>, _: Operator) -> CsvAnswer {
+    let headings = ["tenant", "contact", "subnets", "hosts", "rentals-ending", "rentals-ended"];
+    let rows = rows(&ui).into_iter().map(|row| {
+        let Row { name, tenant, subnets, hosts, ending, ended } = row;
+        let mut cells = vec![name, cell(tenant.contact), subnets.join(" ")];
+        cells.extend([hosts, ending, ended].map(|count| count.to_string()));
+        cells
+    });
+    CsvAnswer::new("tenants", headings, rows)
 }
 
 fn row(site: &Site, name: &str, now: i64) -> Option<Row> {

@@ -347,7 +347,9 @@ hosts:
 
 /// A site with one host, whose profile has nothing but the feature.
 fn sample(part: &str, systemd: Option<u16>, match_by: &str) -> Option<ResolvedSite> {
-    let mut site: ResolvedSite = tree::parse(AROUND).and_then(|root| tree::read(&root)).ok()?;
+    static SITE: LazyLock<Option<ResolvedSite>> =
+        LazyLock::new(|| tree::parse(AROUND).and_then(|root| tree::read(&root)).ok());
+    let mut site = SITE.clone()?;
     let whole = format!("{{match: {match_by}, systemd: {}}}", systemd.unwrap_or(257));
     let read =
         |text: &str| tree::parse(text).and_then(|root| tree::read::<serde_json::Value>(&root)).ok();

@@ -19,6 +19,7 @@ pub(super) fn check(site: &ResolvedSite, findings: &mut Findings) {
     addresses(site, findings);
     units(site, findings);
     similar_racks(site, findings);
+    mistyped_racks(site, findings);
     for (name, image) in &site.images {
         one_thing_to_boot(name, image, findings);
         disk_image(site, name, image, findings);
@@ -226,6 +227,76 @@ fn similar_racks(site: &ResolvedSite, findings: &mut Findings) {
     }
 }
 
+/// How many racks make a pattern of names.
+const PATTERN_RACKS: usize = 5;
+/// How many of its racks have more than a few hosts, for one to stand out.
+const FULL_RACK: usize = 3;
+
+/// Rule N215: a rack that one host alone stands in, among many of its pattern, one slip away from a rack
+/// that has several: two characters swapped, or a letter for the digit it looks like.
+fn mistyped_racks(site: &ResolvedSite, findings: &mut Findings) {
+    let mut hosts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, host) in &site.hosts {
+        if let Some(rack) = &host.rack {
+            hosts.entry(rack).or_default().push(name);
+        }
+    }
+    let full: Vec<&str> =
+        hosts.iter().filter(|(_, own)| own.len() >= FULL_RACK).map(|(name, _)| *name).collect();
+    for (name, own) in &hosts {
+        let [host] = own[..] else { continue };
+        // A rack that has something of its own was entered on purpose, as was the name of a host
+        // that says its rack.
+        let is_own = site.racks.get(*name).is_some_and(|rack| *rack != Rack::default());
+        if is_own || host.to_lowercase().contains(&name.to_lowercase()) {
+            continue;
+        }
+        let plain = plain_name(name);
+        let slips: Vec<&&str> = full.iter().filter(|other| is_slip(name, other)).collect();
+        // Names that count as the same are found by `similar_racks`.
+        let Some(right) = slips.iter().find(|other| plain_name(other) != plain) else { continue };
+        let pattern = shape(right);
+        if full.iter().filter(|other| shape(other) == pattern).count() < PATTERN_RACKS {
+            continue;
+        }
+        let place = FindingSubject::from(Location::of::<Rack>(*name));
+        let text = format!(
+            "rack {name} has one host, {host}, and its name is one slip away from rack {right}, \
+             which has {}",
+            hosts[**right].len()
+        );
+        findings.warn("N215", place.and(Location::of::<Rack>(**right)), text);
+    }
+}
+
+/// A name with each digit as `0`, which names of one pattern have in common.
+fn shape(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect()
+}
+
+/// Whether somebody who meant one name may have typed the other: two neighbours are swapped, or one
+/// character is a letter that looks like the digit.
+fn is_slip(one: &str, other: &str) -> bool {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let differing: Vec<usize> =
+        (0..one.len()).filter(|at| one.get(*at) != other.get(*at)).collect();
+    one.len() == other.len()
+        && match differing[..] {
+            [at] => look_alike(one[at], other[at]),
+            [at, next] => next == at + 1 && one[at] == other[next] && one[next] == other[at],
+            _ => false,
+        }
+}
+
+fn look_alike(one: char, other: char) -> bool {
+    const PAIRS: [(char, &str); 5] =
+        [('0', "oO"), ('1', "lI"), ('5', "sS"), ('8', "B"), ('2', "zZ")];
+    let is = |digit: char, letter: char| {
+        PAIRS.iter().any(|(own, letters)| *own == digit && letters.contains(letter))
+    };
+    is(one, other) || is(other, one)
+}
+
 /// A name in lower case, without separators and leading zeros.
 fn plain_name(name: &str) -> String {
     let mut plain = String::new();
@@ -418,5 +489,51 @@ fn command_line(name: &str, image: &Image, findings: &mut Findings) {
     if image.wants_dracut() && image.kernel.is_none() {
         let text = format!("{DRACUT_WORD} is used without a kernel");
         findings.error("N183", Location::of::<Image>(name).at("cmdline"), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Six racks of three hosts, and a host in `rack`.
+    fn findings_with(host: &str, rack: &str, own: serde_json::Value) -> Vec<String> {
+        let mut hosts = serde_json::Map::new();
+        for number in [10, 15, 26, 61, 62, 80] {
+            for unit in 1..=3 {
+                let host = serde_json::json!({"rack": format!("r{number:03}"), "unit": unit});
+                hosts.insert(format!("h{number}-{unit}"), host);
+            }
+        }
+        hosts.insert(host.to_owned(), serde_json::json!({"rack": rack}));
+        let site = serde_json::json!({"racks": {rack: own}, "hosts": hosts});
+        let site = ResolvedSite::from(serde_json::from_value::<crate::model::Site>(site).unwrap());
+        let mut findings = Findings::default();
+        mistyped_racks(&site, &mut findings);
+        findings.sorted().into_iter().map(|finding| finding.text).collect()
+    }
+
+    #[test]
+    fn one_host_in_a_rack_a_slip_away_from_a_full_one_is_found() {
+        let none = || serde_json::json!({});
+        for (rack, right) in
+            [("r016", "r061"), ("r06l", "r061"), ("rO61", "r061"), ("r08O", "r080")]
+        {
+            let texts = findings_with("n1", rack, none());
+            assert_eq!(texts.len(), 1, "{rack}: {texts:?}");
+            assert!(
+                texts[0].contains(&format!("slip away from rack {right}, which has 3")),
+                "{texts:?}"
+            );
+        }
+        for (host, rack, own) in [
+            ("n1", "r063", none()),
+            ("n1", "r160", none()),
+            ("n1", "r061", none()),
+            ("r016-n1", "r016", none()),
+            ("n1", "r016", serde_json::json!({"location": "hall 2"})),
+        ] {
+            assert_eq!(findings_with(host, rack, own), [""; 0], "{host} in {rack}");
+        }
     }
 }
