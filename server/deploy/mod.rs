@@ -9,6 +9,7 @@ pub(crate) mod mirror;
 pub(crate) mod network_format;
 pub(crate) mod partitions;
 mod plan;
+pub(crate) mod removable;
 pub(crate) mod write;
 
 pub(crate) use crate::lifecycle::event::StepReport;
