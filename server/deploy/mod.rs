@@ -4,6 +4,7 @@
 
 pub(crate) mod boot_order;
 pub(crate) mod disk;
+pub(crate) mod erase;
 pub(crate) mod image_format;
 pub(crate) mod mirror;
 pub(crate) mod network_format;
