@@ -68,7 +68,7 @@ const ROOMS: [Room; 40] = [
         &["model", "profile", "network", "recipe", "lifecycle", "site_file", "metrics"],
         &[],
     ),
-    room("images", &["model", "inventory", "causes"], &[]),
+    room("images", &["model", "deploy", "inventory", "causes"], &[]),
     room("app", &["config", "files", "inventory", "leases"], &[]),
     room("address_owner", &["model", "inventory", "leases", "app"], &[]),
     room("syslog", &["lifecycle", "inventory", "app", "metrics", "address_owner"], &[]),

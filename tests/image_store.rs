@@ -355,6 +355,24 @@ async fn disk_images_of_every_form_are_unpacked_when_they_are_added() {
     desk.good("image add live --kernel vmlinuz");
     let errors = desk.bad("image add d --disk vmlinuz").join("\n");
     assert!(errors.contains("expected a disk image"), "{errors}");
+    // No host boots a tarball, nor a file system without a partition table, however it is packed.
+    let mut tar = vec![0; 10 << 10];
+    tar[257..262].copy_from_slice(b"ustar");
+    let mut ext4 = vec![0; 1 << 20];
+    ext4[0x438..0x43a].copy_from_slice(b"\x53\xef");
+    let advice = "sudo rackstrap image build disk --tarball root.tar";
+    let none = "it has no partition table, so no firmware boots it";
+    for (name, bytes, expected) in [("root.tar", &tar, advice), ("ext4.raw", &ext4, none)] {
+        write(&desk, name, bytes);
+        let packed = format!("{name}.zst");
+        write(&desk, &packed, &zstd::encode_all(bytes.as_slice(), 3).unwrap());
+        for file in [name, packed.as_str()] {
+            for words in ["--disk", "--file", "--dry-run --disk"] {
+                let errors = desk.bad(&format!("image add d {words} {file}")).join("\n");
+                assert!(errors.contains(expected), "{words} {file}: {errors}");
+            }
+        }
+    }
     // A disk without its end has no backup of its GPT.
     let mut short = vec![0; (1 << 20) - 512];
     short[510..512].copy_from_slice(b"\x55\xaa");

@@ -32,8 +32,26 @@ pub(crate) enum ClientError {
     Refused(String),
     #[error("the server answers {status} for {path}: {text}")]
     Status { path: String, status: StatusCode, text: String },
+    #[error("the image's file changed on the server while it was written; nothing of it boots")]
+    Changed,
     #[error("the server's plan cannot be read: {0}")]
     Plan(#[from] serde_json::Error),
+}
+
+/// The beginning of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FileHead {
+    pub bytes: Vec<u8>,
+    /// Its entity tag: another one is another file.
+    pub tag: Option<String>,
+}
+
+/// A part of a file that is asked for.
+#[derive(Default)]
+struct Part<'a> {
+    range: Option<String>,
+    /// The entity tag of the file that it is a part of.
+    of: Option<&'a str>,
 }
 
 /// What the server says to a report.
@@ -82,14 +100,16 @@ impl DeployClient {
         &self,
         method: Method,
         path: &str,
-        range: Option<String>,
+        part: Part<'_>,
         body: Body,
     ) -> Result<axum::http::Response<Body>, ClientError> {
         let unreachable = |error: String| ClientError::Unreachable(error);
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         request = request.header(header::AUTHORIZATION, format!("Bearer {}", self.token));
-        if let Some(range) = range {
+        if let Some(range) = part.range {
             request = request.header(header::RANGE, range);
+            // Of another file all of it comes (RFC 9110 section 13.1.5).
+            request = part.of.into_iter().fold(request, |it, tag| it.header(header::IF_RANGE, tag));
         }
         let request = request.body(body).map_err(|error| unreachable(error.to_string()))?;
         let response = timeout(ANSWER, self.http.request(request)).await;
@@ -104,7 +124,7 @@ impl DeployClient {
         path: &str,
         body: String,
     ) -> Result<(StatusCode, String), ClientError> {
-        let response = self.send(method, path, None, Body::from(body)).await?;
+        let response = self.send(method, path, Part::default(), Body::from(body)).await?;
         let status = response.status();
         let body = timeout(ANSWER, axum::body::to_bytes(response.into_body(), MOST)).await;
         let body = body.map_err(|_| ClientError::Unreachable("the answer stopped".into()))?;
@@ -145,16 +165,19 @@ impl DeployClient {
     }
 
     /// The first bytes of a file.
-    pub(crate) async fn head(&self, source: &ImageSource) -> Result<Vec<u8>, ClientError> {
-        let range = format!("bytes=0-{}", HEAD_BYTES - 1);
+    pub(crate) async fn head(&self, source: &ImageSource) -> Result<FileHead, ClientError> {
+        let range = Some(format!("bytes=0-{}", HEAD_BYTES - 1));
         let path = self.with_token(source);
-        let response = self.send(Method::GET, &path, Some(range), Body::empty()).await?;
-        let status = response.status();
+        let part = Part { range, of: None };
+        let response = self.send(Method::GET, &path, part, Body::empty()).await?;
+        let (status, tag) = (response.status(), tag(&response));
         let body = axum::body::to_bytes(response.into_body(), MOST).await;
         let body =
             body.map_err(|error| ClientError::Unreachable(WithCauses(&error).to_string()))?;
         match status {
-            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(body.to_vec()),
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
+                Ok(FileHead { bytes: body.to_vec(), tag })
+            }
             status => {
                 let text = String::from_utf8_lossy(&body).trim().to_owned();
                 Err(ClientError::Status { path: source.path.clone(), status, text })
@@ -162,17 +185,22 @@ impl DeployClient {
         }
     }
 
-    /// The file from byte `at` on.
+    /// The file from byte `at` on, if it is the one with this entity tag.
     pub(crate) async fn fetch(
         &self,
         source: &ImageSource,
+        of: Option<&str>,
         at: u64,
     ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + Unpin + use<>, ClientError> {
         let range = (at > 0).then(|| format!("bytes={at}-"));
         let path = self.with_token(source);
-        let response = self.send(Method::GET, &path, range, Body::empty()).await?;
+        let part = Part { range, of };
+        let response = self.send(Method::GET, &path, part, Body::empty()).await?;
         let expected = if at > 0 { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
         let status = response.status();
+        if status.is_success() && of.is_some() && tag(&response).as_deref() != of {
+            return Err(ClientError::Changed);
+        }
         if status != expected {
             let text = axum::body::to_bytes(response.into_body(), MOST).await.unwrap_or_default();
             let text = String::from_utf8_lossy(&text).trim().to_owned();
@@ -185,4 +213,10 @@ impl DeployClient {
     fn with_token(&self, source: &ImageSource) -> String {
         format!("{}?token={}", source.path, self.token)
     }
+}
+
+/// The entity tag of the file that comes.
+fn tag(response: &axum::http::Response<Body>) -> Option<String> {
+    let tag = response.headers().get(header::ETAG)?;
+    tag.to_str().ok().map(str::to_owned)
 }

@@ -13,13 +13,25 @@ use crate::deploy::boot_order;
 use crate::deploy::disk::{Disk, Target};
 use crate::deploy::mirror::check_room;
 use crate::deploy::partitions::{self, Layout, Partition};
+use crate::deploy::removable::{self, FileCopy};
 use crate::lifecycle::event::BootEntry;
+use crate::model::{BootOrder, CpuArch};
 
 /// Where the installed system is mounted.
 const ROOT: &str = "/run/rackstrap/root";
 const ESP: &str = "/run/rackstrap/esp";
-/// What a firmware starts from a disk without a boot entry (UEFI specification section 3.5.1.1).
-const REMOVABLE: [&str; 2] = ["EFI/BOOT/BOOTX64.EFI", "EFI/BOOT/BOOTAA64.EFI"];
+/// What this program, and so the host, is made for.
+const ARCH: CpuArch = if cfg!(target_arch = "aarch64") { CpuArch::Arm64 } else { CpuArch::X64 };
+
+fn is_uefi() -> bool {
+    Path::new("/sys/firmware/efi").exists()
+}
+
+/// Whether a BIOS started this host. Hosts of other architectures without UEFI boot in ways of
+/// their own.
+pub(super) fn is_bios() -> bool {
+    ARCH == CpuArch::X64 && !is_uefi()
+}
 
 /// Makes the image on the disk this host's own, and the second disk its mirror. What could not be
 /// done and prevents no boot is a warning.
@@ -71,13 +83,17 @@ pub(super) struct AddedBoot {
 }
 
 /// Makes the firmware boot the disks, the first one first. What prevents no boot is a warning.
-pub(super) fn add_boot(target: &Target, host: &str) -> Result<AddedBoot, DeployError> {
+pub(super) fn add_boot(
+    target: &Target,
+    host: &str,
+    policy: BootOrder,
+) -> Result<AddedBoot, DeployError> {
     let mut added = AddedBoot { entry: BootEntry::NotNeeded, warnings: Vec::new() };
-    // Each entry is put right behind the network's, so the last one that is added comes first.
+    // Each entry is put before the ones added earlier, so the last one comes first.
     let labels = [format!("rackstrap {host}"), format!("rackstrap {host} mirror")];
     let disks: Vec<(&Disk, String)> = target.disks().zip(labels).collect();
     for (disk, label) in disks.into_iter().rev() {
-        added.entry = add_boot_of(disk, &label, &mut added.warnings)?;
+        added.entry = add_boot_of(disk, &label, policy, &mut added.warnings)?;
     }
     nix::unistd::sync();
     Ok(added)
@@ -87,22 +103,19 @@ pub(super) fn add_boot(target: &Target, host: &str) -> Result<AddedBoot, DeployE
 fn add_boot_of(
     disk: &Disk,
     label: &str,
+    policy: BootOrder,
     warnings: &mut Vec<String>,
 ) -> Result<BootEntry, DeployError> {
-    let is_uefi = Path::new("/sys/firmware/efi").exists();
+    if !is_uefi() {
+        return Ok(BootEntry::NotNeeded);
+    }
     let layout = layout(disk)?;
     let Some(esp) = &layout.esp else {
-        if !is_uefi {
-            return Ok(BootEntry::NotNeeded);
-        }
         warnings.push("the image has no EFI system partition, and this host boots by UEFI".into());
         return Ok(BootEntry::Refused);
     };
-    check_esp(esp)?;
-    if !is_uefi {
-        return Ok(BootEntry::NotNeeded);
-    }
-    Ok(match add_boot_entry(disk, esp, label) {
+    add_removable_path(esp)?;
+    Ok(match add_boot_entry(disk, esp, label, policy) {
         Ok(()) => BootEntry::Added,
         Err(error) => {
             warnings.push(format!("no boot entry: {error}; {disk} boots by its removable path"));
@@ -160,19 +173,36 @@ fn file_system(partition: &Partition) -> Result<String, DeployError> {
 }
 
 /// The disk has to boot without an entry: firmware loses entries.
-fn check_esp(esp: &Partition) -> Result<(), DeployError> {
+fn add_removable_path(esp: &Partition) -> Result<(), DeployError> {
     let _ = tools::output(&["modprobe", "-q", "-a", "nls_cp437", "nls_ascii"], "", &[0, 1]);
     let _mounted = Mounted::new(&esp.node, Path::new(ESP), "vfat")?;
-    let has = |path: &str| Path::new(ESP).join(path).exists();
-    if REMOVABLE.iter().any(|path| has(path)) {
-        return Ok(());
+    for FileCopy { from, to } in removable::missing_files(&programs(), ARCH)? {
+        let place = Path::new(ESP).join(&to);
+        place.parent().map_or(Ok(()), fs::create_dir_all).about(&to)?;
+        fs::copy(Path::new(ESP).join(from), &place).about(&to)?;
     }
-    let missing = std::io::Error::other("the image has no boot loader there");
-    Err(missing).about(REMOVABLE[0])
+    Ok(())
 }
 
-/// Adds the disk to the firmware's boot order behind the network, and reads it back.
-fn add_boot_entry(disk: &Disk, esp: &Partition, label: &str) -> Result<(), DeployError> {
+/// The files of the folders of `EFI`.
+fn programs() -> Vec<String> {
+    let names_in = |path: &str| {
+        let entries = fs::read_dir(Path::new(ESP).join(path)).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<String> = names.map(|name| format!("{path}/{name}")).collect();
+        names.sort();
+        names
+    };
+    names_in("EFI").iter().flat_map(|folder| names_in(folder)).collect()
+}
+
+/// Adds the disk to the firmware's boot order, and reads it back.
+fn add_boot_entry(
+    disk: &Disk,
+    esp: &Partition,
+    label: &str,
+    policy: BootOrder,
+) -> Result<(), DeployError> {
     let _ = tools::output(&["modprobe", "-q", "efivarfs"], "", &[0, 1]);
     let variables = Path::new("/sys/firmware/efi/efivars");
     let _mounted = match fs::read_dir(variables).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -183,8 +213,7 @@ fn add_boot_entry(disk: &Disk, esp: &Partition, label: &str) -> Result<(), Deplo
         tools::run(&["efibootmgr", "-q", "-b", &number, "-B"])?;
     }
     let device = tools::device(disk).display().to_string();
-    let loader = if cfg!(target_arch = "aarch64") { "BOOTAA64" } else { "BOOTX64" };
-    let loader = format!("\\EFI\\BOOT\\{loader}.EFI");
+    let loader = format!("\\{}", removable::path(ARCH).replace('/', "\\"));
     let words =
         ["efibootmgr", "-q", "-C", "-d", &device, "-p", esp.number(), "-L", label, "-l", &loader];
     tools::run(&words)?;
@@ -192,7 +221,7 @@ fn add_boot_entry(disk: &Disk, esp: &Partition, label: &str) -> Result<(), Deplo
         |what: &str| Err(std::io::Error::other("the firmware did not keep it")).about(what);
     let entries = boot_order::read(&tools::run(&["efibootmgr"])?);
     let Some(new) = entries.labelled(label).pop() else { return missing("the boot entry") };
-    let order = entries.order_with(&new);
+    let order = entries.order_with(&new, policy);
     tools::run(&["efibootmgr", "-q", "-o", &order.join(",")])?;
     if boot_order::read(&tools::run(&["efibootmgr"])?).order != order {
         return missing("the boot order");

@@ -8,11 +8,9 @@ use super::system::System;
 use super::tools;
 use super::{About, DeployError};
 use crate::deploy::disk::Disk;
+use crate::deploy::image_format::BOOT_CODE_BYTES;
 use crate::deploy::mirror::{self, MirrorRefusal};
 use crate::deploy::partitions::{self, Layout};
-
-/// The boot code of a master boot record; the partition table is behind it.
-const BOOT_CODE: usize = 440;
 
 /// An array in the making: one half on the first disk.
 pub(super) struct Mirror {
@@ -115,7 +113,7 @@ fn free_device() -> Result<String, DeployError> {
 
 /// What a BIOS starts, which lies before the partitions.
 fn copy_boot_code(from: &str, to: &str) -> Result<(), DeployError> {
-    let mut code = [0; BOOT_CODE];
+    let mut code = [0; BOOT_CODE_BYTES];
     File::open(from).and_then(|mut disk| disk.read_exact(&mut code)).about(from)?;
     let mut disk = File::options().write(true).open(to).about(to)?;
     disk.seek(SeekFrom::Start(0)).about(to)?;

@@ -21,6 +21,7 @@ use crate::deploy::disk::{self, Disk, DiskRefusal, Target};
 use crate::deploy::mirror::{MirrorRefusal, RESERVED_BYTES};
 use crate::deploy::network_format::UnknownNetwork;
 use crate::deploy::partitions;
+use crate::deploy::removable::NoLoader;
 use crate::deploy::{Plan, StepReport};
 use crate::lifecycle::event::DeployStep;
 use client::{DeployClient, ReportReply};
@@ -52,7 +53,7 @@ pub(crate) async fn run(command: AgentCommand) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Why a deployment failed. The disk does not boot after one.
+/// Why a deployment failed. Whatever it is, the disk does not boot after one: [`undo`] sees to it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeployError {
     #[error(transparent)]
@@ -69,6 +70,10 @@ pub(crate) enum DeployError {
     Tool(#[from] tools::ToolError),
     #[error(transparent)]
     Network(#[from] UnknownNetwork),
+    #[error(transparent)]
+    Loader(#[from] NoLoader),
+    #[error("{error}; the disk could not be emptied afterwards and may boot: {wiping}")]
+    MayBoot { error: Box<DeployError>, wiping: Box<DeployError> },
     #[error("{what}: {error}")]
     Io { what: String, error: std::io::Error },
 }
@@ -161,10 +166,7 @@ enum TaskResult {
 async fn carry_out(client: &DeployClient) -> Result<TaskResult, DeployError> {
     let began = Instant::now();
     let plan = plan(client).await?;
-    let disks = tokio::task::spawn_blocking(inspect::settled_disks)
-        .await
-        .map_err(std::io::Error::other)
-        .about("the disks")??;
+    let disks = in_thread("the disks", inspect::settled_disks).await?;
     if plan.task.empties() {
         return erase(client, &disks).await;
     }
@@ -172,49 +174,87 @@ async fn carry_out(client: &DeployClient) -> Result<TaskResult, DeployError> {
     let disk = &target.disk;
     target.disks().try_for_each(|disk| disk::check_data(disk, plan.task.erases()))?;
     let head = client.head(&plan.source).await?;
-    let image = stream::Image::of(&plan.source, &head)?;
+    let image = stream::Image::of(&plan.source, head)?;
     let reserved = if target.mirror.is_some() { RESERVED_BYTES } else { 0 };
     disk::check_size(disk, image.unpacked_bytes.map(|bytes| bytes.saturating_add(reserved)))?;
-    let mut warnings = Vec::new();
-    let name = target.to_string();
-    let at = |step| StepReport { disk: Some(name.clone()), ..StepReport::of(step) };
-    client.step(&at(DeployStep::Select)).await;
+    disk::check_sectors(disk, image.beginning.sector_bytes)?;
+    disk::check_boot_code(configure::is_bios(), image.beginning.has_boot_code)?;
+    client.step(&at(&target, DeployStep::Select)).await;
     // From here on the disk changes, and only if the server agrees.
     if let ReportReply::Refused(why) = ask_to_begin(client).await? {
         return Err(client::ClientError::Refused(why).into());
     }
-    client.step(&at(DeployStep::Partition)).await;
-    wipe(&target)?;
-    let bytes = stream::write(client, &plan.source, image, disk, &tools::device(disk)).await?;
-    client.step(&at(DeployStep::Configure)).await;
-    let (own, url, mac) = (target.clone(), client.base().to_owned(), client.mac().to_owned());
-    let of_host = plan.clone();
-    let configured =
-        tokio::task::spawn_blocking(move || configure::configure(&own, &of_host, &url, &mac));
-    match configured.await.map_err(std::io::Error::other).about("configuring")? {
-        Ok(found) => warnings.extend(found),
-        Err(error) => {
-            // An image that is not this host's must not boot.
-            let own = target.clone();
-            let wiped = tokio::task::spawn_blocking(move || wipe(&own)).await;
-            wiped.map_err(std::io::Error::other).about("erasing the image")??;
-            return Err(error);
+    let (image_name, disk) = (plan.image.clone(), target.to_string());
+    match install(client, plan, image, &target).await {
+        Ok(Written { bytes, warnings }) => {
+            let seconds = began.elapsed().as_secs();
+            Ok(TaskResult::Installed(Done { image: image_name, disk, bytes, seconds, warnings }))
         }
+        Err(error) => Err(undo(target, error).await),
     }
-    client.step(&at(DeployStep::BootEntry)).await;
-    let (own, host) = (target.clone(), plan.host.clone());
-    let added = tokio::task::spawn_blocking(move || configure::add_boot(&own, &host));
-    let added = added.await.map_err(std::io::Error::other).about("the boot entry")??;
+}
+
+fn at(target: &Target, step: DeployStep) -> StepReport {
+    StepReport { disk: Some(target.to_string()), ..StepReport::of(step) }
+}
+
+/// What became of an image that is on the disk.
+struct Written {
+    bytes: u64,
+    warnings: Vec<String>,
+}
+
+/// Writes the image and makes it this host's: all that changes the disk.
+async fn install(
+    client: &DeployClient,
+    plan: Plan,
+    image: stream::Image,
+    target: &Target,
+) -> Result<Written, DeployError> {
+    let disk = &target.disk;
+    client.step(&at(target, DeployStep::Partition)).await;
+    let own = target.clone();
+    in_thread("erasing old data", move || wipe(&own)).await?;
+    let bytes = stream::write(client, &plan.source, image, disk, &tools::device(disk)).await?;
+    client.step(&at(target, DeployStep::Configure)).await;
+    let (host, policy) = (plan.host.clone(), plan.boot_order);
+    let (own, url, mac) = (target.clone(), client.base().to_owned(), client.mac().to_owned());
+    let configure = move || configure::configure(&own, &plan, &url, &mac);
+    let mut warnings = in_thread("configuring", configure).await?;
+    client.step(&at(target, DeployStep::BootEntry)).await;
+    let own = target.clone();
+    let add_boot = move || configure::add_boot(&own, &host, policy);
+    let added = in_thread("the boot entry", add_boot).await?;
     warnings.extend(added.warnings);
     // The image's UUIDs are known once it is on the disk.
-    let written = tokio::task::spawn_blocking(inspect::disks).await;
-    let written = written.map_err(std::io::Error::other).about("the disks")??;
     let own: Vec<&str> = target.disks().map(|disk| disk.name.as_str()).collect();
-    warnings.extend(disk::older_copies(&own, &written).iter().map(ToString::to_string));
+    match in_thread("the disks", inspect::disks).await {
+        Ok(disks) => {
+            warnings.extend(disk::older_copies(&own, &disks).iter().map(ToString::to_string));
+        }
+        // The host is installed all the same.
+        Err(error) => warnings.push(format!("other disks may have older copies: {error}")),
+    }
     let restart = StepReport::of(DeployStep::Restart);
     client.step(&StepReport { boot_entry: Some(added.entry), ..restart }).await;
-    let seconds = began.elapsed().as_secs();
-    Ok(TaskResult::Installed(Done { image: plan.image, disk: name, bytes, seconds, warnings }))
+    Ok(Written { bytes, warnings })
+}
+
+/// Empties the disks of a deployment that failed after it had begun to change them: an image that
+/// is not whole, or not this host's, must not boot.
+async fn undo(target: Target, error: DeployError) -> DeployError {
+    match in_thread("emptying the disk", move || wipe(&target)).await {
+        Ok(()) => error,
+        Err(wiping) => DeployError::MayBoot { error: Box::new(error), wiping: Box::new(wiping) },
+    }
+}
+
+/// Runs what waits for disks and programs in a thread that may wait.
+async fn in_thread<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
+) -> Result<T, DeployError> {
+    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other).about(what)?
 }
 
 /// Takes the signatures off all disks of a target, whatever became of one of them.
@@ -235,9 +275,8 @@ async fn erase(client: &DeployClient, disks: &[Disk]) -> Result<TaskResult, Depl
         client.step(&step).await;
         let (began, disk) = (Instant::now(), disk.clone());
         let name = disk.to_string();
-        let method = tokio::task::spawn_blocking(move || tools::erase(&disk));
-        let method = method.await.map_err(std::io::Error::other).about("erasing")??;
-        erased.push(format!("{name} {method} in {} s", began.elapsed().as_secs()));
+        let done = in_thread("erasing", move || tools::erase(&disk)).await?;
+        erased.push(format!("{name} {done} in {} s", began.elapsed().as_secs()));
     }
     Ok(TaskResult::Erased(erased))
 }

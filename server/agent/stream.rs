@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -18,10 +19,9 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::client::{ClientError, DeployClient};
+use super::client::{ClientError, DeployClient, FileHead};
 use crate::deploy::disk::{self, Disk, DiskRefusal};
-use crate::deploy::image_format::{ImageFormat, NotAnImage};
-use crate::deploy::partitions;
+use crate::deploy::image_format::{BEGINNING_BYTES, Beginning, ImageFormat, NotAnImage};
 use crate::deploy::write::{DiskTarget, ImageWriter, WriteError};
 use crate::deploy::{ImageSource, StepReport};
 use crate::lifecycle::event::DeployStep;
@@ -50,6 +50,15 @@ pub(crate) enum StreamError {
     Length { own: u64, expected: u64 },
     #[error("the image's SHA-256 is {own}, expected {expected}; nothing of it boots")]
     Digest { own: String, expected: String },
+    #[error(
+        "the unpacked image's SHA-256 is {own}, expected {expected}: this host damaged it, as \
+         faulty memory does; nothing of it boots"
+    )]
+    Unpacked { own: String, expected: String },
+    #[error("the unpacked image has {own} bytes, expected {expected}; nothing of it boots")]
+    UnpackedLength { own: u64, expected: u64 },
+    #[error(transparent)]
+    Changed(ClientError),
     #[error("the image is damaged: {0}")]
     Unpack(String),
     #[error("{0} cannot be opened: {1}")]
@@ -67,17 +76,63 @@ pub(crate) enum StreamError {
 }
 
 /// What is known of the image before it is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Image {
     pub format: ImageFormat,
     pub unpacked_bytes: Option<u64>,
+    /// What the unpacked image begins with.
+    pub beginning: Beginning,
+    /// The entity tag of the file.
+    tag: Option<String>,
 }
 
 impl Image {
-    /// An image that begins with `head`.
-    pub(crate) fn of(source: &ImageSource, head: &[u8]) -> Result<Self, StreamError> {
-        let format = ImageFormat::of(head)?;
-        Ok(Self { format, unpacked_bytes: format.unpacked_bytes(head, source.bytes) })
+    /// An image whose file begins with `head`.
+    pub(crate) fn of(source: &ImageSource, head: FileHead) -> Result<Self, StreamError> {
+        let FileHead { bytes, tag } = head;
+        let format = ImageFormat::of(&bytes)?;
+        let beginning = match format.unpacker() {
+            None => Beginning::of(&bytes)?,
+            Some(words) => Beginning::of(&unpacked_beginning(words, &bytes)?)?,
+        };
+        let in_file = || format.unpacked_bytes(&bytes, source.bytes);
+        let unpacked_bytes = source.disk_bytes.or_else(in_file);
+        Ok(Self { format, unpacked_bytes, beginning, tag })
+    }
+}
+
+fn start(words: &'static [&'static str]) -> Result<Child, StreamError> {
+    let (program, arguments) = words.split_first().unwrap_or((&"", &[]));
+    Command::new(program)
+        .args(arguments)
+        .env("PATH", "/usr/bin:/usr/sbin")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| StreamError::Start(program, error))
+}
+
+/// The beginning of what the beginning of a file unpacks to.
+fn unpacked_beginning(words: &'static [&'static str], head: &[u8]) -> Result<Vec<u8>, StreamError> {
+    let mut child = start(words)?;
+    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(StreamError::Thread);
+    };
+    let mut beginning = Vec::new();
+    let read = thread::scope(|scope| {
+        // The unpacker is not heard out, and the file ends in its middle.
+        scope.spawn(move || stdin.write_all(head));
+        stdout.take(BEGINNING_BYTES as u64).read_to_end(&mut beginning)
+    });
+    let _ = child.kill();
+    let complaint = end(child);
+    match (read, beginning.is_empty()) {
+        (Err(error), _) => Err(StreamError::Unpack(error.to_string())),
+        (Ok(_), true) => {
+            Err(complaint.err().unwrap_or(StreamError::Unpack("it is empty".to_owned())))
+        }
+        (Ok(_), false) => Ok(beginning),
     }
 }
 
@@ -122,11 +177,12 @@ pub(crate) async fn write(
         .map_err(|error| StreamError::Open(device.display().to_string(), error))?;
     let writer = ImageWriter::new(Device(file), disk.bytes);
     let (pieces, incoming) = mpsc::channel(WAITING);
-    let unpacking = thread::spawn(move || unpack(image.format, incoming, writer));
+    let (format, expected) = (image.format, source.disk_sha256.clone());
+    let unpacking = thread::spawn(move || unpack(format, incoming, writer, expected.is_some()));
     let fetched = Arc::new(AtomicU64::new(0));
     let reporting =
         tokio::spawn(report(client.clone(), source.clone(), disk.to_string(), fetched.clone()));
-    let fetch = fetch(client, source, pieces, &fetched).await;
+    let fetch = fetch(client, source, image.tag.as_deref(), pieces, &fetched).await;
     reporting.abort();
     let unpacked = tokio::task::spawn_blocking(move || unpacking.join());
     let unpacked =
@@ -145,7 +201,18 @@ pub(crate) async fn write(
         let expected = expected.clone();
         return Err(StreamError::Digest { own: unpacked.sha256, expected });
     }
-    disk::check_sectors(disk, partitions::table_sector_bytes(unpacked.writer.first()))?;
+    let own = unpacked.writer.received();
+    if let Some(expected) = source.disk_bytes.filter(|expected| *expected != own) {
+        return Err(StreamError::UnpackedLength { own, expected });
+    }
+    match (unpacked.disk_sha256, &source.disk_sha256) {
+        (Some(own), Some(expected)) if !expected.eq_ignore_ascii_case(&own) => {
+            let expected = expected.clone();
+            return Err(StreamError::Unpacked { own, expected });
+        }
+        _ => {}
+    }
+    disk::check_sectors(disk, Beginning::of(unpacked.writer.first())?.sector_bytes)?;
     let sealed = tokio::task::spawn_blocking(move || unpacked.writer.seal());
     Ok(sealed.await.map_err(|_| StreamError::Thread)??)
 }
@@ -174,13 +241,15 @@ async fn report(client: DeployClient, source: ImageSource, disk: String, fetched
 async fn fetch(
     client: &DeployClient,
     source: &ImageSource,
+    tag: Option<&str>,
     pieces: mpsc::Sender<Bytes>,
     fetched: &AtomicU64,
 ) -> Result<(), StreamError> {
     let mut at = 0;
     let mut heard = Instant::now();
     while at < source.bytes {
-        let error = match client.fetch(source, at).await {
+        let error = match client.fetch(source, tag, at).await {
+            Err(error @ ClientError::Changed) => return Err(StreamError::Changed(error)),
             // The range that was asked for is not there, or the host may not have it any more.
             Err(ClientError::Status { status, text, .. }) if status.is_client_error() => {
                 return Err(StreamError::Forbidden(text));
@@ -218,6 +287,35 @@ struct Unpacked {
     /// Of the file.
     bytes: u64,
     sha256: String,
+    /// Of what it unpacks to, where that is another one and is wanted.
+    disk_sha256: Option<String>,
+}
+
+/// Computes the SHA-256 of the unpacked image while it is written.
+struct Digesting {
+    pieces: SyncSender<Vec<u8>>,
+    thread: thread::JoinHandle<String>,
+}
+
+impl Digesting {
+    fn begin() -> Self {
+        let (pieces, incoming) = sync_channel::<Vec<u8>>(WAITING);
+        let digest = move || {
+            let mut hash = Sha256::new();
+            incoming.iter().for_each(|piece| hash.update(&piece));
+            hex(hash)
+        };
+        Self { pieces, thread: thread::spawn(digest) }
+    }
+
+    fn end(self) -> Result<String, StreamError> {
+        drop(self.pieces);
+        self.thread.join().map_err(|_| StreamError::Thread)
+    }
+}
+
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Takes what comes, compares it, unpacks it and writes it.
@@ -225,22 +323,15 @@ fn unpack(
     format: ImageFormat,
     incoming: mpsc::Receiver<Bytes>,
     mut writer: ImageWriter<Device>,
+    digests: bool,
 ) -> Result<Unpacked, StreamError> {
     let Some(words) = format.unpacker() else {
         let (bytes, sha256) =
             pass(incoming, |piece| writer.push(piece).map_err(StreamError::from))?;
         writer.complete()?;
-        return Ok(Unpacked { writer, bytes, sha256 });
+        return Ok(Unpacked { writer, bytes, sha256, disk_sha256: None });
     };
-    let program = words[0];
-    let mut child = Command::new(program)
-        .args(&words[1..])
-        .env("PATH", "/usr/bin:/usr/sbin")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| StreamError::Start(program, error))?;
+    let mut child = start(words)?;
     let (Some(mut stdin), Some(mut stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(StreamError::Thread);
     };
@@ -248,14 +339,21 @@ fn unpack(
         // An unpacker that takes no more has found a fault, and says which.
         pass(incoming, |piece| stdin.write_all(piece).map_err(|_| StreamError::Thread))
     });
+    let digesting = digests.then(Digesting::begin);
     let mut block = vec![0; 1 << 20];
     let written = loop {
         match stdout.read(&mut block) {
             Ok(0) => break Ok(()),
-            Ok(length) => match writer.push(&block[..length]) {
-                Ok(()) => {}
-                Err(error) => break Err(error.into()),
-            },
+            Ok(length) => {
+                let piece = &block[..length];
+                if let Some(digesting) = &digesting {
+                    digesting.pieces.send(piece.to_vec()).map_err(|_| StreamError::Thread)?;
+                }
+                match writer.push(piece) {
+                    Ok(()) => {}
+                    Err(error) => break Err(error.into()),
+                }
+            }
             Err(error) => break Err(StreamError::Unpack(error.to_string())),
         }
     };
@@ -266,7 +364,8 @@ fn unpack(
     complaint?;
     let (bytes, sha256) = fed?;
     writer.complete()?;
-    Ok(Unpacked { writer, bytes, sha256 })
+    let disk_sha256 = digesting.map(Digesting::end).transpose()?;
+    Ok(Unpacked { writer, bytes, sha256, disk_sha256 })
 }
 
 /// Waits for the unpacker: only a whole stream makes it succeed.
@@ -294,7 +393,7 @@ fn pass(
         bytes += piece.len() as u64;
         take(&piece)?;
     }
-    Ok((bytes, hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((bytes, hex(hash)))
 }
 
 #[cfg(test)]
@@ -311,6 +410,7 @@ mod tests {
     use axum::routing::get;
 
     use super::*;
+    use crate::deploy::image_format::HEAD_BYTES;
 
     /// What the server sends: the file, and how it misbehaves.
     struct Served {
@@ -319,13 +419,20 @@ mod tests {
         breaks: Mutex<Vec<usize>>,
         /// How many requests there were for its first byte.
         starts: AtomicU64,
+        /// Whether another file is there after the first request.
+        changes: bool,
     }
+
+    const TAG: &str = "\"1\"";
 
     async fn send(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
         let range = headers.get(header::RANGE).and_then(|value| value.to_str().ok());
         let from =
             range.and_then(|range| range.strip_prefix("bytes=")?.split('-').next()?.parse().ok());
-        let from: usize = from.unwrap_or(0);
+        let is_first = served.starts.load(Ordering::Relaxed) == 0;
+        let tag = if served.changes && !is_first { "\"2\"" } else { TAG };
+        let is_other = headers.get(header::IF_RANGE).is_some_and(|of| of != tag);
+        let from: usize = from.filter(|_| !is_other).unwrap_or(0);
         served.starts.fetch_add(u64::from(from == 0), Ordering::Relaxed);
         let rest = served.file[from..].to_vec();
         let broken = served.breaks.lock().unwrap().pop();
@@ -344,7 +451,7 @@ mod tests {
             }
             piece
         });
-        (status, Body::from_stream(pieces)).into_response()
+        (status, [(header::ETAG, tag)], Body::from_stream(pieces)).into_response()
     }
 
     /// A disk image of 9 MiB with a master boot record, a run of zeros, and bytes that do not repeat.
@@ -367,6 +474,11 @@ mod tests {
         Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    fn head(file: &[u8]) -> FileHead {
+        let bytes = file[..file.len().min(HEAD_BYTES)].to_vec();
+        FileHead { bytes, tag: Some(TAG.to_owned()) }
+    }
+
     struct Written {
         outcome: Result<u64, StreamError>,
         disk: Vec<u8>,
@@ -380,6 +492,15 @@ mod tests {
         breaks: &[usize],
         change: impl FnOnce(&mut ImageSource),
     ) -> Written {
+        written_from(file, breaks, false, change).await
+    }
+
+    async fn written_from(
+        file: Vec<u8>,
+        breaks: &[usize],
+        changes: bool,
+        change: impl FnOnce(&mut ImageSource),
+    ) -> Written {
         let directory = tempfile::tempdir().unwrap();
         let device: PathBuf = directory.path().join("disk");
         fs::write(&device, vec![9; DISK]).unwrap();
@@ -388,17 +509,18 @@ mod tests {
             path: "/files/image".into(),
             bytes: file.len() as u64,
             sha256: Some(digest(&file)),
+            disk_bytes: None,
+            disk_sha256: None,
         };
         change(&mut source);
-        let served = Arc::new(Served { file, breaks, starts: AtomicU64::new(0) });
+        let served = Arc::new(Served { file, breaks, starts: AtomicU64::new(0), changes });
         let routes = Router::new().route("/files/image", get(send)).with_state(served.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(async move { axum::serve(listener, routes).await });
         let line = format!("rackstrap.url={base} rackstrap.token=t BOOTIF=01-52-54-00-aa-00-01");
         let client = DeployClient::of_command_line(&line).unwrap();
-        let format = ImageFormat::of(&served.file[..1024]).unwrap();
-        let image = Image { format, unpacked_bytes: None };
+        let image = Image::of(&source, head(&served.file)).unwrap();
         let disk =
             Disk { name: "test".into(), bytes: DISK as u64, sector_bytes: 512, ..Disk::default() };
         let outcome = write(&client, &source, image, &disk, &device).await;
@@ -414,7 +536,11 @@ mod tests {
             [image.clone(), packed("zstd", &image), packed("xz", &image), packed("gzip", &image)];
         for file in files {
             let format = ImageFormat::of(&file[..1024]);
-            let written = written(file, &[], |_| {}).await;
+            let written = written(file, &[], |source| {
+                source.disk_bytes = Some(image.len() as u64);
+                source.disk_sha256 = Some(digest(&image));
+            });
+            let written = written.await;
             assert_eq!(written.outcome.unwrap(), image.len() as u64, "{format:?}");
             assert!(written.disk[..image.len()] == image[..], "{format:?}");
         }
@@ -428,6 +554,82 @@ mod tests {
         assert_eq!(written.outcome.unwrap(), image.len() as u64);
         assert!(written.disk[..image.len()] == image[..]);
         assert_eq!(written.starts, 2, "only what had not come is asked for again");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_between_two_requests_is_not_joined() {
+        let file = packed("zstd", &raw());
+        let written = written_from(file, &[100_000], true, |_| {}).await;
+        let error = written.outcome.unwrap_err().to_string();
+        assert!(error.contains("changed on the server while it was written"), "{error}");
+        assert!(written.disk[..1 << 20].iter().all(|byte| *byte == 9));
+    }
+
+    #[tokio::test]
+    async fn an_image_that_this_host_unpacks_to_something_else_is_not_sealed() {
+        let image = raw();
+        for (sha256, bytes, expected) in [
+            (Some("0".repeat(64)), None, "the unpacked image's SHA-256 is"),
+            (None, Some(image.len() as u64 + 1), "the unpacked image has 9437184 bytes, expected"),
+        ] {
+            let written = written(packed("xz", &image), &[], |source| {
+                (source.disk_sha256, source.disk_bytes) = (sha256, bytes);
+            });
+            let written = written.await;
+            let error = written.outcome.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(written.disk[..1 << 20].iter().all(|byte| *byte == 9), "{expected}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_boot_is_known_before_anything_is_written() {
+        let with = |parts: &[(usize, &[u8])]| {
+            let mut image = raw();
+            image[..1 << 20].fill(0);
+            // The first block of zstd becomes as long as it can.
+            image[64 << 10..1 << 20].copy_from_slice(&raw()[64 << 10..1 << 20]);
+            for (at, part) in parts {
+                image[*at..at + part.len()].copy_from_slice(part);
+            }
+            image
+        };
+        let signature: (usize, &[u8]) = (510, &[0x55, 0xaa]);
+        let is = |sector_bytes, has_boot_code| Ok((sector_bytes, has_boot_code, Some(9 << 20)));
+        let cases: [(&str, Vec<u8>, Result<_, &str>); 5] = [
+            ("GPT", with(&[signature, (512, b"EFI PART")]), is(Some(512), false)),
+            ("4Kn", with(&[signature, (4096, b"EFI PART")]), is(Some(4096), false)),
+            ("boot code", with(&[signature, (0, b"\xeb\x63")]), is(None, true)),
+            ("ext4", with(&[(0x438, b"\x53\xef")]), Err("no partition table")),
+            ("tar", with(&[(257, b"ustar")]), Err("the image is a tarball")),
+        ];
+        for (name, image, expected) in cases {
+            let files = ["zstd", "xz", "gzip"].map(|program| packed(program, &image));
+            for file in files {
+                let source = ImageSource {
+                    path: "/files/image".into(),
+                    bytes: file.len() as u64,
+                    sha256: None,
+                    disk_bytes: Some(image.len() as u64),
+                    disk_sha256: None,
+                };
+                match (Image::of(&source, head(&file)), expected) {
+                    (Ok(found), Ok(expected)) => {
+                        let Image { beginning, unpacked_bytes, .. } = found;
+                        let Beginning { sector_bytes, has_boot_code } = beginning;
+                        assert_eq!(
+                            (sector_bytes, has_boot_code, unpacked_bytes),
+                            expected,
+                            "{name}"
+                        );
+                    }
+                    (Err(error), Err(expected)) => {
+                        assert!(error.to_string().contains(expected), "{name}: {error}");
+                    }
+                    (found, _) => panic!("{name}: {found:?}, expected {expected:?}"),
+                }
+            }
+        }
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{About, DeployError};
 use crate::deploy::disk::Disk;
+use crate::deploy::erase::{self, EraseMethod, Erased, SAMPLE_BYTES};
 
 /// A program that failed.
 #[derive(Debug, thiserror::Error)]
@@ -59,21 +60,28 @@ pub(crate) fn device(disk: &Disk) -> PathBuf {
     Path::new("/dev").join(&disk.name)
 }
 
-/// Takes the signatures off a disk: those of its partitions, its own, and both ends.
+/// Takes the signatures off a disk: those of its partitions, its own, and both ends. Whatever
+/// becomes of one of them, the others go.
 pub(crate) fn wipe(disk: &Disk) -> Result<(), DeployError> {
+    // What udev or mdadm may have started by itself.
+    let holders = super::inspect::holders(&disk.name);
+    let holders = holders.into_iter().filter(|holder| holder.starts_with("md"));
+    let stop = |holder| run(&["mdadm", "--stop", &format!("/dev/{holder}")]);
+    let mut outcomes: Vec<_> = holders.map(stop).collect();
+    let devices = super::inspect::partitions(&disk.name).into_iter().chain([disk.name.clone()]);
+    let take_off = |name| run(&["wipefs", "--all", "--force", "--quiet", &format!("/dev/{name}")]);
+    outcomes.extend(devices.map(take_off));
+    let emptied = zero_ends(disk);
+    outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+    emptied?;
+    reread(disk)
+}
+
+/// Overwrites both ends of a disk, where partition tables and boot code are.
+fn zero_ends(disk: &Disk) -> Result<(), DeployError> {
     const ENDS: u64 = 2 << 20;
     let device = device(disk);
     let name = device.display().to_string();
-    // What udev or mdadm may have started by itself.
-    for holder in super::inspect::holders(&disk.name) {
-        if holder.starts_with("md") {
-            run(&["mdadm", "--stop", &format!("/dev/{holder}")])?;
-        }
-    }
-    for partition in super::inspect::partitions(&disk.name) {
-        run(&["wipefs", "--all", "--force", "--quiet", &format!("/dev/{partition}")])?;
-    }
-    run(&["wipefs", "--all", "--force", "--quiet", &name])?;
     let mut file = File::options().write(true).open(&device).about(&name)?;
     let zeros = vec![0; 1 << 20];
     let ends = [0, disk.bytes.saturating_sub(ENDS)];
@@ -88,9 +96,7 @@ pub(crate) fn wipe(disk: &Disk) -> Result<(), DeployError> {
             left -= now;
         }
     }
-    file.sync_all().about(&name)?;
-    drop(file);
-    reread(disk)
+    file.sync_all().about(&name)
 }
 
 nix::ioctl_none!(
@@ -145,25 +151,41 @@ impl Drop for Mounted {
     }
 }
 
-/// Overwrites a whole disk with zeros, and says how. The kernel has the disk do it where it can.
-/// What a disk keeps in blocks that it has replaced is out of reach of this.
-pub(crate) fn erase(disk: &Disk) -> Result<&'static str, DeployError> {
+/// Erases a whole disk by the best way that it has, and says how.
+pub(crate) fn erase(disk: &Disk) -> Result<Erased, DeployError> {
     wipe(disk)?;
+    let mut failed = Vec::new();
+    let methods = erase::methods(disk);
+    for (number, method) in methods.iter().copied().enumerate() {
+        match erase_by(disk, method) {
+            Ok(()) => return Ok(Erased { method, failed }),
+            // Overwriting, the last way, has to succeed.
+            Err(error) if number + 1 == methods.len() => return Err(error),
+            Err(error) => failed.push((method, error.to_string())),
+        }
+    }
+    Err(std::io::Error::other("there is no way to erase it")).about(device(disk).display())
+}
+
+fn erase_by(disk: &Disk, method: EraseMethod) -> Result<(), DeployError> {
     let device = device(disk).display().to_string();
-    run(&["blkdiscard", "--force", "--zeroout", &device])?;
-    let mut block = vec![1; 1 << 20];
+    for words in method.commands() {
+        run(&[*words, &[device.as_str()]].concat())?;
+    }
+    // What the controller did is not known to the kernel's cache.
+    run(&["blockdev", "--flushbufs", &device])?;
     let file = File::open(&device).about(&device)?;
-    for part in 0..16 {
+    let mut sample = vec![1; SAMPLE_BYTES.min(disk.bytes) as usize];
+    for at in erase::sample_places(disk.bytes) {
         use std::os::unix::fs::FileExt;
-        let at = (disk.bytes / 16 * part).min(disk.bytes.saturating_sub(1 << 20));
-        file.read_exact_at(&mut block, at).about(&device)?;
-        if block.iter().any(|byte| *byte != 0) {
+        file.read_exact_at(&mut sample, at).about(&device)?;
+        if sample.iter().any(|byte| *byte != 0) {
             let error = std::io::Error::other(format!("byte {at} ff. are not zero"));
             return Err(error).about(format_args!("{device} is not erased"));
         }
     }
-    reread(disk)?;
-    Ok("overwritten with zeros, 16 places read back")
+    drop(file);
+    reread(disk)
 }
 
 /// Switches the host off.

@@ -1,5 +1,7 @@
 //! The firmware's boot order, as efibootmgr shows it. Pure.
 
+use crate::model::BootOrder;
+
 /// What efibootmgr says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct BootEntries {
@@ -45,13 +47,16 @@ impl BootEntries {
         own.map(|entry| entry.number.clone()).collect()
     }
 
-    /// The order with `new` right behind the entry that this boot came from: the network stays
-    /// first, and this disk comes before others.
-    pub(crate) fn order_with(&self, new: &str) -> Vec<String> {
+    /// The order with `new` at its beginning, or right behind the entry that this boot came from:
+    /// the network stays first, and this disk comes before others.
+    pub(crate) fn order_with(&self, new: &str, policy: BootOrder) -> Vec<String> {
         let mut order: Vec<String> =
             self.order.iter().filter(|number| *number != new).cloned().collect();
         let current = order.iter().position(|number| Some(number) == self.current.as_ref());
-        let at = current.map_or(order.len(), |at| at + 1);
+        let at = match policy {
+            BootOrder::NetworkFirst => current.map_or(order.len(), |at| at + 1),
+            BootOrder::DiskFirst => 0,
+        };
         order.insert(at, new.to_owned());
         order
     }
@@ -67,13 +72,21 @@ mod tests {
         Boot0003* UEFI PXEv4 (MAC:525400AA0100)\tPciRoot(0x0)\nBoot0004  old\n";
 
     #[test]
-    fn the_disk_comes_right_behind_the_network() {
+    fn the_disk_comes_right_behind_the_network_or_first() {
+        use BootOrder::{DiskFirst, NetworkFirst};
         let entries = read(OUTPUT);
         assert_eq!(entries.current.as_deref(), Some("0003"));
         assert_eq!(entries.labelled("rackstrap n1"), ["0001"]);
-        assert_eq!(entries.order_with("0007"), ["0000", "0003", "0007", "0004", "0001"]);
-        assert_eq!(entries.order_with("0001"), ["0000", "0003", "0001", "0004"]);
-        assert_eq!(read("").order_with("0001"), ["0001"]);
+        let cases: [(&str, BootOrder, &[&str]); 4] = [
+            ("0007", NetworkFirst, &["0000", "0003", "0007", "0004", "0001"]),
+            ("0001", NetworkFirst, &["0000", "0003", "0001", "0004"]),
+            ("0007", DiskFirst, &["0007", "0000", "0003", "0004", "0001"]),
+            ("0001", DiskFirst, &["0001", "0000", "0003", "0004"]),
+        ];
+        for (new, policy, expected) in cases {
+            assert_eq!(entries.order_with(new, policy), expected, "{new} {policy}");
+            assert_eq!(read("").order_with(new, policy), [new]);
+        }
         assert_eq!(read("").labelled("x"), Vec::<String>::new());
     }
 }

@@ -155,6 +155,11 @@ pub(crate) enum DiskRefusal {
         "disk {disk} has sectors of {own} bytes, and the image's partition table is for {image}"
     )]
     SectorSize { disk: String, own: u64, image: u64 },
+    #[error(
+        "the image boots by UEFI only (its first sector has no boot code), and this host boots by \
+         BIOS"
+    )]
+    NoBootCode,
     #[error("disk {disk} is too small: the image needs {needed} bytes, the disk has {own}")]
     TooSmall { disk: String, needed: u64, own: u64 },
 }
@@ -321,6 +326,11 @@ pub(crate) fn check_sectors(disk: &Disk, image: Option<u64>) -> Result<(), DiskR
     }
 }
 
+/// Refuses an image that the firmware would not start.
+pub(crate) fn check_boot_code(is_bios: bool, has_boot_code: bool) -> Result<(), DiskRefusal> {
+    if is_bios && !has_boot_code { Err(DiskRefusal::NoBootCode) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -483,6 +493,11 @@ mod tests {
         assert_eq!(check_size(&full, None), Ok(()));
         let refused = check_size(&full, Some(240 * GB + 1)).unwrap_err().to_string();
         assert!(refused.contains("needs 240000000001 bytes"), "{refused}");
+        for (is_bios, has_boot_code) in [(false, false), (false, true), (true, true)] {
+            assert_eq!(check_boot_code(is_bios, has_boot_code), Ok(()));
+        }
+        let refused = check_boot_code(true, false).unwrap_err().to_string();
+        assert!(refused.contains("boots by UEFI only"), "{refused}");
         assert_eq!(check_sectors(&full, Some(512)), Ok(()));
         assert_eq!(check_sectors(&full, None), Ok(()));
         let refused = check_sectors(&full, Some(4096)).unwrap_err().to_string();

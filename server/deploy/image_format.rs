@@ -1,4 +1,7 @@
-//! How a disk image is compressed, found by its first bytes and never by its name. Pure.
+//! How a disk image is compressed and what it begins with, found by its first bytes and never by
+//! its name. Pure.
+
+use super::partitions;
 
 /// How a disk image is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,12 +19,24 @@ pub(crate) enum NotAnImage {
     Qcow2,
     #[error("the image is a web page, not a disk image")]
     Html,
+    #[error(
+        "the image is a tarball: sudo rackstrap image build disk --tarball FILE makes a disk image \
+         of it"
+    )]
+    Tarball,
+    #[error("the image has no partition table, so no firmware boots it")]
+    NoTable,
     #[error("the image has neither a partition table nor a known compression")]
     Unknown,
 }
 
-/// How many bytes tell the format.
-pub(crate) const HEAD_BYTES: usize = 1024;
+/// How many bytes tell the format, and what is in it: of a file compressed by zstd nothing is
+/// known before its first block is whole, which has up to 128 KiB.
+pub(crate) const HEAD_BYTES: usize = 192 << 10;
+/// How many bytes of the unpacked image tell what it begins with.
+pub(crate) const BEGINNING_BYTES: usize = 64 << 10;
+/// How many bytes of the first sector are boot code; the partition table follows.
+pub(crate) const BOOT_CODE_BYTES: usize = 440;
 
 impl ImageFormat {
     /// The format of an image that begins with `head`, of [`HEAD_BYTES`] or the whole file.
@@ -42,11 +57,10 @@ impl ImageFormat {
         if begins(b"<") {
             return Err(NotAnImage::Html);
         }
-        // The boot signature of a master boot record, which GPT has too.
-        if head.get(510..512) == Some(&[0x55, 0xaa]) {
-            Ok(Self::Raw)
-        } else {
-            Err(NotAnImage::Unknown)
+        match Beginning::of(head) {
+            Ok(_) => Ok(Self::Raw),
+            Err(NotAnImage::NoTable) if !partitions::is_volume(head) => Err(NotAnImage::Unknown),
+            Err(error) => Err(error),
         }
     }
 
@@ -68,6 +82,30 @@ impl ImageFormat {
             Self::Zstd => zstd_content_bytes(head),
             Self::Xz | Self::Gzip => None,
         }
+    }
+}
+
+/// What an image begins with, unpacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beginning {
+    /// The bytes of a sector that its GPT counts in; none without a GPT.
+    pub sector_bytes: Option<u64>,
+    /// Whether a BIOS finds code in its first sector.
+    pub has_boot_code: bool,
+}
+
+impl Beginning {
+    /// The beginning of an image that can boot: one with a partition table.
+    pub(crate) fn of(bytes: &[u8]) -> Result<Self, NotAnImage> {
+        if bytes.get(257..262) == Some(b"ustar") {
+            return Err(NotAnImage::Tarball);
+        }
+        if !partitions::has_table(bytes) {
+            return Err(NotAnImage::NoTable);
+        }
+        let sector_bytes = partitions::table_sector_bytes(bytes);
+        let has_boot_code = bytes.iter().take(BOOT_CODE_BYTES).any(|byte| *byte != 0);
+        Ok(Self { sector_bytes, has_boot_code })
     }
 }
 
@@ -97,7 +135,13 @@ mod tests {
     fn a_format_is_known_by_its_first_bytes() {
         let mut mbr = vec![0; HEAD_BYTES];
         mbr[510..512].copy_from_slice(&[0x55, 0xaa]);
-        let cases: [(&[u8], Result<ImageFormat, NotAnImage>); 8] = [
+        let mut fat = mbr.clone();
+        fat[82..87].copy_from_slice(b"FAT32");
+        let mut tar = vec![0; HEAD_BYTES];
+        tar[257..262].copy_from_slice(b"ustar");
+        let cases: [(&[u8], Result<ImageFormat, NotAnImage>); 10] = [
+            (&fat, Err(NotAnImage::NoTable)),
+            (&tar, Err(NotAnImage::Tarball)),
             (&[0x28, 0xb5, 0x2f, 0xfd, 0], Ok(ImageFormat::Zstd)),
             (b"\xfd7zXZ\0....", Ok(ImageFormat::Xz)),
             (&[0x1f, 0x8b, 8], Ok(ImageFormat::Gzip)),
@@ -109,6 +153,32 @@ mod tests {
         ];
         for (head, expected) in cases {
             assert_eq!(ImageFormat::of(head), expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_begins_with_a_partition_table_and_perhaps_with_boot_code() {
+        let with = |parts: &[(usize, &[u8])]| {
+            let mut image = vec![0; BEGINNING_BYTES];
+            for (at, part) in parts {
+                image[*at..at + part.len()].copy_from_slice(part);
+            }
+            Beginning::of(&image)
+        };
+        let of = |sector_bytes, has_boot_code| Ok(Beginning { sector_bytes, has_boot_code });
+        let signature: (usize, &[u8]) = (510, &[0x55, 0xaa]);
+        let gpt: (usize, &[u8]) = (512, b"EFI PART");
+        let cases: [(&[(usize, &[u8])], Result<Beginning, NotAnImage>); 6] = [
+            (&[signature, gpt], of(Some(512), false)),
+            (&[(0, b"\xeb\x63\x90"), signature, gpt], of(Some(512), true)),
+            (&[signature, (4096, b"EFI PART")], of(Some(4096), false)),
+            (&[(439, b"\x01"), signature], of(None, true)),
+            // The disk's signature is behind the code.
+            (&[(440, b"\x01"), signature], of(None, false)),
+            (&[(0x438, b"\x53\xef")], Err(NotAnImage::NoTable)),
+        ];
+        for (parts, expected) in cases {
+            assert_eq!(with(parts), expected, "{parts:?}");
         }
     }
 

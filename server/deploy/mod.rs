@@ -4,11 +4,13 @@
 
 pub(crate) mod boot_order;
 pub(crate) mod disk;
+pub(crate) mod erase;
 pub(crate) mod image_format;
 pub(crate) mod mirror;
 pub(crate) mod network_format;
 pub(crate) mod partitions;
 mod plan;
+pub(crate) mod removable;
 pub(crate) mod write;
 
 pub(crate) use crate::lifecycle::event::StepReport;

@@ -89,6 +89,20 @@ pub(crate) fn of_table(table: &PartitionTable) -> Result<Layout, InvalidTable> {
     })
 }
 
+/// Whether bytes begin with a partition table: a GUID partition table, or a master boot record.
+pub(crate) fn has_table(image: &[u8]) -> bool {
+    let is_signed = image.get(510..512) == Some(&[0x55, 0xaa]);
+    table_sector_bytes(image).is_some() || is_signed && !is_volume(image)
+}
+
+/// Whether bytes begin with a FAT, exFAT or NTFS file system, whose boot sector has the signature
+/// of a master boot record.
+pub(crate) fn is_volume(image: &[u8]) -> bool {
+    const NAMES: [(usize, &[u8]); 4] =
+        [(54, b"FAT"), (82, b"FAT32"), (3, b"NTFS    "), (3, b"EXFAT   ")];
+    NAMES.iter().any(|(at, name)| image.get(*at..).is_some_and(|it| it.starts_with(name)))
+}
+
 /// The bytes of a sector that the GUID partition table at the start of an image counts in, from
 /// where its header is; none without such a table.
 pub(crate) fn table_sector_bytes(image: &[u8]) -> Option<u64> {
@@ -118,6 +132,31 @@ mod tests {
         }
         assert_eq!(table_sector_bytes(&[0; 8192]), None);
         assert_eq!(table_sector_bytes(&[0; 100]), None);
+    }
+
+    #[test]
+    fn a_volume_is_no_partition_table() {
+        let with = |parts: &[(usize, &[u8])]| {
+            let mut image = vec![0; 8192];
+            for (at, part) in parts {
+                image[*at..at + part.len()].copy_from_slice(part);
+            }
+            image
+        };
+        let signature: (usize, &[u8]) = (510, &[0x55, 0xaa]);
+        let cases: [(&str, &[(usize, &[u8])], bool); 7] = [
+            ("a master boot record", &[signature], true),
+            ("GRUB's, which jumps as a volume does", &[(0, b"\xeb\x63\x90"), signature], true),
+            ("a GPT of a disk with 4096 bytes in a sector", &[(4096, b"EFI PART")], true),
+            ("FAT16", &[(54, b"FAT16   "), signature], false),
+            ("FAT32", &[(82, b"FAT32   "), signature], false),
+            ("NTFS", &[(3, b"NTFS    "), signature], false),
+            ("ext4", &[(0x438, b"\x53\xef")], false),
+        ];
+        for (name, parts, expected) in cases {
+            assert_eq!(has_table(&with(parts)), expected, "{name}");
+        }
+        assert!(!has_table(&[]));
     }
 
     #[test]

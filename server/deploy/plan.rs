@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::lifecycle::install::InstallTask;
-use crate::model::{AuthorizedKey, DiskRule, NetworkFormat, RootPassword};
+use crate::model::{AuthorizedKey, BootOrder, DiskRule, NetworkFormat, RootPassword};
 
 /// Where cloud-init looks for its NoCloud source.
 pub(crate) const NOCLOUD_SEED: &str = "/var/lib/cloud/seed/nocloud";
@@ -25,6 +25,9 @@ pub(crate) struct Plan {
     pub disk: DiskRule,
     /// What is to be done.
     pub task: InstallTask,
+    /// Where the disk comes in the firmware's boot order.
+    #[serde(default)]
+    pub boot_order: BootOrder,
     /// The host's network in each format that the image may read; one alone where the image or
     /// the profile says which. None for a host without a network: the image keeps its own.
     pub networks: Vec<PlanNetwork>,
@@ -50,6 +53,12 @@ pub(crate) struct ImageSource {
     /// The SHA-256 of the file in hexadecimal, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// How many bytes the image has once it is unpacked, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// The SHA-256 of the unpacked image in hexadecimal, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_sha256: Option<String>,
 }
 
 /// The host's network in one format.

@@ -1,10 +1,12 @@
 //! What a file is, by its bytes and never by its name. Pure.
 
+use crate::deploy::partitions;
 use crate::model::{CpuArch, FileContent};
 
 /// How many bytes from the beginning of a file the decision reads: a Linux `Image` has its
-/// version some MiB into its read-only data, everything else is in the first 64 KiB.
-pub(crate) const HEAD_BYTES: usize = 64 << 10;
+/// version some MiB into its read-only data, everything else is in the first 64 KiB. Of a file
+/// compressed by zstd nothing is known before its first block is whole, which has up to 128 KiB.
+pub(crate) const HEAD_BYTES: usize = 192 << 10;
 
 /// What the bytes of a file say of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +67,7 @@ pub(crate) fn detect(head: &[u8], unpacked: Option<&[u8]>) -> FileFacts {
         (FileContent::RawDisk, Packing::Xz) => FileContent::XzDisk.into(),
         (FileContent::RawDisk, Packing::Gzip) => FileContent::GzipDisk.into(),
         (FileContent::Tarball, _) => FileContent::PackedTarball.into(),
+        (FileContent::FileSystem, _) => FileContent::FileSystem.into(),
         _ => FileContent::Compressed.into(),
     }
 }
@@ -93,8 +96,10 @@ fn of_plain(head: &[u8]) -> FileFacts {
         FileContent::Tarball
     } else if at(0, b"hsqs") {
         FileContent::Squashfs
-    } else if is_disk(head) {
+    } else if partitions::has_table(head) {
         FileContent::RawDisk
+    } else if is_file_system(head) {
+        FileContent::FileSystem
     } else if is_web_page(head) {
         FileContent::WebPage
     } else {
@@ -103,17 +108,15 @@ fn of_plain(head: &[u8]) -> FileFacts {
     content.into()
 }
 
-fn is_disk(head: &[u8]) -> bool {
+/// Whether a file system takes the whole disk: ext2 to ext4, XFS, Btrfs, FAT or NTFS.
+fn is_file_system(head: &[u8]) -> bool {
     let at = |offset: usize, magic: &[u8]| {
         head.get(offset..).is_some_and(|rest| rest.starts_with(magic))
     };
-    // A partition table, or a file system on the whole disk: ext2 to ext4, XFS, btrfs at 64 KiB is
-    // out of reach.
-    at(510, b"\x55\xaa")
-        || at(512, b"EFI PART")
-        || at(4096, b"EFI PART")
-        || at(0x438, b"\x53\xef")
+    at(0x438, b"\x53\xef")
         || at(0, b"XFSB")
+        || at(0x1_0040, b"_BHRfS_M")
+        || partitions::is_volume(head)
 }
 
 fn is_web_page(head: &[u8]) -> bool {
@@ -216,11 +219,11 @@ pub(crate) struct Extent {
     pub(crate) bytes: u64,
 }
 
-/// How long a disk image has to be, by its partition table or its file system. Sizes are those of
-/// the UEFI specification (section 5.3, GPT), of master boot records, of ext2 to ext4 and of XFS.
+/// How long a disk image has to be, by its partition table: a GPT (UEFI specification section 5.3)
+/// or a master boot record.
 pub(crate) fn disk_extent(head: &[u8]) -> Option<Extent> {
     let gpt = [512_usize, 4096].into_iter().find_map(|sector| gpt_extent(head, sector));
-    gpt.or_else(|| mbr_extent(head)).or_else(|| file_system_extent(head))
+    gpt.or_else(|| mbr_extent(head))
 }
 
 fn gpt_extent(head: &[u8], sector: usize) -> Option<Extent> {
@@ -255,22 +258,6 @@ fn mbr_extent(head: &[u8]) -> Option<Extent> {
         |entry: &[u8]| Some((u64::from(u32_at(entry, 8)?) + u64::from(u32_at(entry, 12)?)) * 512);
     let bytes = used.filter_map(end).max()?;
     Some(Extent { what: "its last partition ends at", bytes })
-}
-
-fn file_system_extent(head: &[u8]) -> Option<Extent> {
-    let what = "its file system ends at";
-    if head.starts_with(b"XFSB") {
-        let block = u32::from_be_bytes(head.get(4..8)?.try_into().ok()?);
-        let blocks = u64::from_be_bytes(head.get(8..16)?.try_into().ok()?);
-        return Some(Extent { what, bytes: blocks.saturating_mul(u64::from(block)) });
-    }
-    // The superblock of ext2 to ext4 (Linux Documentation/filesystems/ext4/super.rst).
-    let super_block = head.get(1024..2048).filter(|it| it[0x38..0x3a] == *b"\x53\xef")?;
-    let is_64 = u32_at(super_block, 0x60)? & 0x80 != 0;
-    let high = if is_64 { u32_at(super_block, 0x150)? } else { 0 };
-    let blocks = u64::from(high) << 32 | u64::from(u32_at(super_block, 4)?);
-    let block = 1024_u64.checked_shl(u32_at(super_block, 0x18)?).unwrap_or(u64::MAX);
-    Some(Extent { what, bytes: blocks.saturating_mul(block) })
 }
 
 /// How long a PE program is, by its table of sections (Microsoft PE Format).
@@ -391,7 +378,9 @@ pub(crate) mod tests {
             ),
             ("GPT", gpt, C::RawDisk, None, None),
             ("GPT, 4096", with(0x2000, &[(4096, b"EFI PART")]), C::RawDisk, None, None),
-            ("ext4", with(0x1000, &[(0x438, b"\x53\xef")]), C::RawDisk, None, None),
+            ("ext4", with(0x1000, &[(0x438, b"\x53\xef")]), C::FileSystem, None, None),
+            ("Btrfs", with(0x1_1000, &[(0x1_0040, b"_BHRfS_M")]), C::FileSystem, None, None),
+            ("FAT", with(0x1000, &[(54, b"FAT16"), (510, b"\x55\xaa")]), C::FileSystem, None, None),
             ("tar", with(512, &[(257, b"ustar")]), C::Tarball, None, None),
             ("squashfs", b"hsqs....".to_vec(), C::Squashfs, None, None),
             ("error page", b"\n <!DOCTYPE HTML><html>".to_vec(), C::WebPage, None, None),
@@ -410,6 +399,7 @@ pub(crate) mod tests {
         let arm = with(0x2000, &[(0x38, b"ARM\x64"), (0x1000, b"Linux version 6.1.0 (x)")]);
         let gpt = with(0x1000, &[(510, b"\x55\xaa")]);
         let tar = with(512, &[(257, b"ustar")]);
+        let ext4 = with(0x1000, &[(0x438, b"\x53\xef")]);
         let (gzip, zstd, xz) = (b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\0");
         let cases: Vec<(&[u8], Option<&[u8]>, C)> = vec![
             (gzip, Some(b"070701"), C::Initrd),
@@ -419,6 +409,7 @@ pub(crate) mod tests {
             (xz, Some(&gpt), C::XzDisk),
             (gzip, Some(&gpt), C::GzipDisk),
             (zstd, Some(&tar), C::PackedTarball),
+            (zstd, Some(&ext4), C::FileSystem),
             (zstd, Some(b"text"), C::Compressed),
             (b"\x02\x21\x4c\x18", None, C::Compressed),
         ];
@@ -472,10 +463,6 @@ pub(crate) mod tests {
         };
         let mbr = filled(512, &[(510, b"\x55\xaa"), (450, &[0x83])], &[number(454, (8 << 32) | 2)]);
         let fat = filled(512, &[(0, b"\xeb"), (510, b"\x55\xaa"), (450, &[0x83])], &[]);
-        let ext4 = filled(2048, &[(0x438, b"\x53\xef")], &[number(0x404, 9), number(0x418, 2)]);
-        let mut xfs = with(512, &[(0, b"XFSB")]);
-        xfs[4..8].copy_from_slice(&4096_u32.to_be_bytes());
-        xfs[8..16].copy_from_slice(&3_u64.to_be_bytes());
         let cases = [
             ("GPT", table(512, 99, 50), Some(("its backup GPT header ends at", 51_200))),
             ("GPT, 4096", table(4096, 99, 50), Some(("its backup GPT header ends at", 409_600))),
@@ -483,8 +470,6 @@ pub(crate) mod tests {
             ("MBR", mbr, Some(("its last partition ends at", 5120))),
             ("FAT", fat, None),
             ("boot code", [vec![7; 510], b"\x55\xaa".to_vec()].concat(), None),
-            ("ext4", ext4, Some(("its file system ends at", 9 * 4096))),
-            ("XFS", xfs, Some(("its file system ends at", 3 * 4096))),
             ("short", vec![0; 100], None),
         ];
         for (name, head, expected) in cases {

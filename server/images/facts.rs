@@ -190,14 +190,6 @@ fn disk_contents(path: &Path, content: FileContent) -> io::Result<Option<DiskCon
         FileContent::ZstdDisk => Some(Packing::Zstd),
         FileContent::XzDisk => Some(Packing::Xz),
         FileContent::GzipDisk => Some(Packing::Gzip),
-        FileContent::PackedTarball => {
-            let mut head = [0; 6];
-            file.read_exact(&mut head)?;
-            if let Some(packing) = packing(&head) {
-                unpack(packing, File::open(path)?, |_| ())?;
-            }
-            return Ok(None);
-        }
         _ => return Ok(None),
     };
     let (mut hash, mut size_bytes, mut head) = (Sha256::new(), 0, Vec::new());

@@ -54,7 +54,7 @@ impl FileRole {
             Self::Kernel => "a Linux kernel",
             Self::Initrd => "an initrd (a cpio archive, compressed or not)",
             Self::Disk => {
-                "a disk image (raw, raw.zst, raw.xz, raw.gz, qcow2) or a tarball of a root file system"
+                "a disk image with a partition table (raw, raw.zst, raw.xz, raw.gz, qcow2)"
             }
             Self::Efi => "an EFI program",
             Self::Script => "an iPXE script (its first line is #!ipxe)",
@@ -67,16 +67,9 @@ impl FileRole {
             Self::Kernel => content == C::Kernel,
             // An archive packed by lz4, lzma or bzip2 is not looked into.
             Self::Initrd => matches!(content, C::Initrd | C::Compressed),
-            Self::Disk => matches!(
-                content,
-                C::RawDisk
-                    | C::ZstdDisk
-                    | C::XzDisk
-                    | C::GzipDisk
-                    | C::Qcow2
-                    | C::Tarball
-                    | C::PackedTarball
-            ),
+            Self::Disk => {
+                matches!(content, C::RawDisk | C::ZstdDisk | C::XzDisk | C::GzipDisk | C::Qcow2)
+            }
             Self::Efi => content == C::Efi,
             Self::Script => content == C::Script,
         }
@@ -93,7 +86,10 @@ impl FileRole {
 
 /// A file was given as what it is not.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} cannot be used as {}: expected {}, {}", .role.key(), .role.expected(), found(*.content))]
+#[error(
+    "{name} cannot be used as {}: expected {}, {}{}",
+    .role.key(), .role.expected(), found(*.content), advice(*.content, .name)
+)]
 pub struct RoleRefusal {
     name: String,
     role: FileRole,
@@ -106,6 +102,21 @@ fn found(content: FileContent) -> String {
         FileContent::Compressed => "found compressed data of another kind".to_owned(),
         FileContent::WebPage => "found a web page".to_owned(),
         known => format!("found {known}"),
+    }
+}
+
+/// What makes an image of a file that no host can boot, as the end of a refusal.
+pub(super) fn advice(content: FileContent, name: &str) -> String {
+    match content {
+        FileContent::Tarball | FileContent::PackedTarball => format!(
+            "; if it has a root file system, sudo rackstrap image build disk --tarball {name} \
+             makes a disk image of it"
+        ),
+        FileContent::FileSystem => {
+            "; it has no partition table, so no firmware boots it: give the image of the whole disk"
+                .to_owned()
+        }
+        _ => String::new(),
     }
 }
 
@@ -155,18 +166,7 @@ mod tests {
         let cases = [
             (FileRole::Kernel, vec![C::Kernel]),
             (FileRole::Initrd, vec![C::Initrd, C::Compressed]),
-            (
-                FileRole::Disk,
-                vec![
-                    C::RawDisk,
-                    C::ZstdDisk,
-                    C::XzDisk,
-                    C::GzipDisk,
-                    C::Qcow2,
-                    C::Tarball,
-                    C::PackedTarball,
-                ],
-            ),
+            (FileRole::Disk, vec![C::RawDisk, C::ZstdDisk, C::XzDisk, C::GzipDisk, C::Qcow2]),
             (FileRole::Efi, vec![C::Efi]),
             (FileRole::Script, vec![C::Script]),
         ];
@@ -181,6 +181,13 @@ mod tests {
         assert_eq!(
             refusal.to_string(),
             "index.html cannot be used as kernel: expected a Linux kernel, found a web page"
+        );
+        let refusal = FileRole::Disk.check("root.tar.zst", &C::PackedTarball.into()).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "root.tar.zst cannot be used as disk: expected a disk image with a partition table \
+             (raw, raw.zst, raw.xz, raw.gz, qcow2), found compressed-tarball; if it has a root file \
+             system, sudo rackstrap image build disk --tarball root.tar.zst makes a disk image of it"
         );
     }
 }

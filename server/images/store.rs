@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::convert::{self, ConvertError};
 use super::detect::{FileFacts, HEAD_BYTES};
 use super::facts::{self, DiskContents};
-use super::names::{FileRole, RoleRefusal, store_path};
+use super::names::{FileRole, RoleRefusal, advice, store_path};
 use crate::model::{FileContent, STORE_FOLDER, StoredFile, StoredFileFault, size_text};
 
 /// What arrives, in the folder of the store.
@@ -86,7 +86,10 @@ pub enum StoreError {
     #[error(transparent)]
     Convert(#[from] ConvertError),
     /// It is of no kind that an image has a key for.
-    #[error("{name} is not a kernel, disk image, EFI program or iPXE script: found {content}")]
+    #[error(
+        "{name} is not a kernel, disk image, EFI program or iPXE script: found {content}{}",
+        advice(*.content, .name)
+    )]
     Nameless {
         /// The file.
         name: String,

@@ -72,6 +72,10 @@ pub struct Image {
     /// How hosts with this image are sent to their local disk; `menu` where none is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_boot: Option<LocalBoot>,
+    /// Where a host that gets `disk` has it in the boot order of its UEFI firmware;
+    /// `network-first` where none is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_order: Option<BootOrder>,
     /// What hosts of another architecture boot in its place, by the architecture that their
     /// firmware names (DHCP option 93). What a variant does not say is as the image says.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -221,6 +225,19 @@ pub enum LocalBoot {
     Exit,
     /// Send no boot data. Most UEFI firmware then waits about a minute for each NIC and protocol.
     NoFile,
+}
+
+words! {
+    /// Where an installed disk comes in the boot order of UEFI firmware.
+    #[derive(Default)]
+    pub BootOrder {
+        /// Behind the network, so that the next boot can install again.
+        #[default]
+        NetworkFirst = "network-first",
+        /// First: the host boots with no server, and from the network only if its firmware is told
+        /// to.
+        DiskFirst = "disk-first",
+    }
 }
 
 impl LocalBoot {

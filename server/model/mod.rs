@@ -94,8 +94,8 @@ pub use host::{Bmc, Host, HostDhcp, SINGLE_VALUE_KEYS, current_host_key};
 pub use host_number::{HostNumber, HostNumberError};
 pub use identity::{HostMatch, Identity, InvalidOctets, InvalidUuid, Octets, Uuid};
 pub use image::{
-    BootMode, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, ImageVariant, InstallBegins, InstallEnds,
-    InvalidNetworkFormat, LocalBoot, NetworkFormat,
+    BootMode, BootOrder, DEFAULT_LIVE_SYSTEM, DRACUT_WORD, Image, ImageVariant, InstallBegins,
+    InstallEnds, InvalidNetworkFormat, LocalBoot, NetworkFormat,
 };
 pub use image_kind::ImageKind;
 pub use ipv6::{

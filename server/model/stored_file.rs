@@ -50,6 +50,10 @@ impl StoredFile {
         let expected_bytes = self.size_bytes;
         match size_bytes {
             _ if self.is_damaged => Some(StoredFileFault::Damaged),
+            // Stored by a version that took them for disks.
+            _ if matches!(self.content, FileContent::Tarball | FileContent::PackedTarball) => {
+                Some(StoredFileFault::Tarball)
+            }
             size_bytes if size_bytes < expected_bytes => {
                 Some(StoredFileFault::Truncated { size_bytes, expected_bytes })
             }
@@ -84,6 +88,12 @@ pub enum StoredFileFault {
     /// It was written to, or copied without its time.
     #[error("it was written to since it was added; compare it with rackstrap image verify")]
     Touched,
+    /// It cannot be written to a disk.
+    #[error(
+        "it is a tarball, which no host can boot: sudo rackstrap image build disk --tarball FILE \
+         makes a disk image of it"
+    )]
+    Tarball,
     /// Its digest differs.
     #[error("its SHA-256 differs from that of the file that was added; add it again")]
     Damaged,
@@ -134,7 +144,7 @@ words! {
     Efi = "efi-program",
     /// A script for iPXE.
     Script = "ipxe-script",
-    /// A disk with a partition table or a file system, as its bytes are.
+    /// A disk with a partition table, as its bytes are.
     RawDisk = "raw-disk",
     /// The same, compressed by zstd.
     ZstdDisk = "raw-disk.zst",
@@ -144,6 +154,8 @@ words! {
     GzipDisk = "raw-disk.gz",
     /// A disk of QEMU's own format.
     Qcow2 = "qcow2",
+    /// A file system without a partition table, compressed or not: no firmware boots it.
+    FileSystem = "file-system",
     /// An ISO 9660 file system.
     Iso = "iso",
     /// A tar archive of a root file system.
@@ -193,6 +205,7 @@ mod tests {
             disk_sha256: None,
         };
         let damaged = StoredFile { is_damaged: true, ..file.clone() };
+        let tarball = StoredFile { content: FileContent::PackedTarball, ..file.clone() };
         let cases = [
             (&file, 100, 1000, None),
             (&file, 99, 1000, Some("it is truncated: 99 of 100 bytes; add it again")),
@@ -211,6 +224,15 @@ mod tests {
                 100,
                 1000,
                 Some("its SHA-256 differs from that of the file that was added; add it again"),
+            ),
+            (
+                &tarball,
+                100,
+                1000,
+                Some(
+                    "it is a tarball, which no host can boot: sudo rackstrap image build disk \
+                     --tarball FILE makes a disk image of it",
+                ),
             ),
         ];
         for (file, size, modified, expected) in cases {

@@ -366,7 +366,7 @@ mod tests {
                 &[
                     "site.yaml:1:14: images.a: unknown key \"vm\"; expected one of: kernel, initrd, \
                    cmdline, efi, script, disk, sha256, live-system, network-format, recipe, local, \
-                   boot, install-begins, install-ends, local-boot, variants",
+                   boot, install-begins, install-ends, local-boot, boot-order, variants",
                 ],
             ),
             (

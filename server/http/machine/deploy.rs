@@ -82,6 +82,11 @@ pub(super) async fn plan(
         Deploying::find(&app, &snapshot, &caller, &mac, true).await?;
     let disk = image.disk.as_deref().unwrap_or_default();
     let file = app.files.open(disk).await?;
+    let bytes = file.bytes.len() as u64;
+    // What the store knows of the file that was added.
+    let stored = app.inventory.stored_files();
+    let stored = stored.of(disk);
+    let unpacked = stored.filter(|stored| stored.size_bytes == bytes);
     let networks = networks(&snapshot, name, host, image)?;
     let login = snapshot.site.login_of(host);
     Ok(Json(Plan {
@@ -89,14 +94,13 @@ pub(super) async fn plan(
         image: host.image.clone().unwrap_or_default(),
         source: ImageSource {
             path: format!("/files/{}", disk.trim_start_matches('/')),
-            bytes: file.bytes.len() as u64,
-            sha256: image.sha256.clone().or_else(|| {
-                // What the store knows of the file that was added.
-                let stored = app.inventory.stored_files();
-                stored.of(disk).map(|file| file.sha256.clone())
-            }),
+            bytes,
+            sha256: image.sha256.clone().or_else(|| Some(stored?.sha256.clone())),
+            disk_bytes: unpacked.and_then(|stored| stored.disk_bytes),
+            disk_sha256: unpacked.and_then(|stored| stored.disk_sha256.clone()),
         },
         disk: host.disk.clone(),
+        boot_order: image.boot_order.unwrap_or_default(),
         task: app.inventory.installs().of(name).map(|install| install.task).unwrap_or_default(),
         networks,
         address: host.addresses.values().find(|address| !address.is_loopback()).copied(),
