@@ -77,7 +77,7 @@ fn nearest(own: &[Ipv4Addr], site: &ResolvedSite, host: &Host) -> Option<Ipv4Add
     let names = host.reservations.keys().map(String::as_str).chain(of_profile);
     let nets: Vec<_> = names.filter_map(|name| Some(site.subnets.get(name)?.cidr)).collect();
     let is_near = |own: &&Ipv4Addr| nets.iter().any(|net| net.contains(&IpAddr::V4(**own)));
-    own.iter().find(is_near).or(own.first()).copied()
+    own.iter().find(is_near).or_else(|| own.first()).copied()
 }
 
 /// The URL with what a browser calls this server.
