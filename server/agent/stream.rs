@@ -130,7 +130,7 @@ fn unpacked_beginning(words: &'static [&'static str], head: &[u8]) -> Result<Vec
     match (read, beginning.is_empty()) {
         (Err(error), _) => Err(StreamError::Unpack(error.to_string())),
         (Ok(_), true) => {
-            Err(complaint.err().unwrap_or(StreamError::Unpack("it is empty".to_owned())))
+            Err(complaint.err().unwrap_or_else(|| StreamError::Unpack("it is empty".to_owned())))
         }
         (Ok(_), false) => Ok(beginning),
     }
