@@ -26,6 +26,7 @@ const PROGRAMS: &[&str] = &[
     "zstd",
     "xz-utils",
     "efibootmgr",
+    "nvme-cli",
     "mdadm",
     "openssh-client",
 ];
