@@ -32,6 +32,7 @@ const PROGRAMS: &[&str] = &[
     "mdadm",
     "openssh-client",
 ];
+
 /// Architectures that a live system is built for, as Debian calls them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Architecture {

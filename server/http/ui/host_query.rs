@@ -309,7 +309,7 @@ impl HostView<'_> {
             || self.vlans.iter().any(|vlan| is_number("vlan", vlan))
             || host.index.is_some_and(|index| is_number("index", &index))
             || parameters.any(|given| has(&given))
-            || self.identities().any(|identity| has(&identity))
+            || self.identities().any(|it| has(&it) || has(&it.replace('-', "")))
     }
 
     fn has_mac_with(&self, digits: &str) -> bool {
