@@ -278,8 +278,8 @@ async fn a_provider_logs_people_in_with_the_role_of_their_groups() {
     for text in [
         "nora created user nora (operator) from 127.0.0.1".to_owned(),
         format!("nora logged in with {} from 127.0.0.1", provider.url),
-        "nora gave nora the role admin from 127.0.0.1".to_owned(),
-        "nora gave nora the role viewer from 127.0.0.1".to_owned(),
+        "nora gave nora the role admin (before: operator) from 127.0.0.1".to_owned(),
+        "nora gave nora the role viewer (before: admin) from 127.0.0.1".to_owned(),
         "mail@example.net logged out from 127.0.0.1".to_owned(),
     ] {
         assert!(texts.contains(&text), "{text}: {texts:#?}");
