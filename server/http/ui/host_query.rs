@@ -294,6 +294,7 @@ impl HostView<'_> {
         let mut parameters = parameters.map(|(name, value)| format!("{name}={value}"));
         let is_number =
             |word: &str, number: &dyn ToString| text == word || text == number.to_string();
+        let is_in = |identity: String| has(&identity) || has(&identity.replace('-', ""));
         let mut cables = host.nics.values().filter_map(|nic| nic.cable.as_ref());
         has(self.name)
             || optional.into_iter().flatten().any(|value| has(value))
@@ -309,7 +310,7 @@ impl HostView<'_> {
             || self.vlans.iter().any(|vlan| is_number("vlan", vlan))
             || host.index.is_some_and(|index| is_number("index", &index))
             || parameters.any(|given| has(&given))
-            || self.identities().any(|it| has(&it) || has(&it.replace('-', "")))
+            || (text.len() >= IDENTITY_DIGITS && self.identities().any(is_in))
     }
 
     fn has_mac_with(&self, digits: &str) -> bool {
@@ -318,6 +319,9 @@ impl HostView<'_> {
             || self.host.bmc.as_ref().is_some_and(|bmc| is_in(bmc.mac.into()))
     }
 }
+
+/// How much of a UUID or client identifier finds a host: less is in many of them by chance.
+const IDENTITY_DIGITS: usize = 4;
 
 /// Each once, in their order.
 fn distinct<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<String> {
