@@ -32,7 +32,9 @@ pub(crate) enum ClientError {
     Refused(String),
     #[error("the server answers {status} for {path}: {text}")]
     Status { path: String, status: StatusCode, text: String },
-    #[error("the image's file changed on the server while it was written; nothing of it boots")]
+    #[error(
+        "the image's file changed on the server while it was written; nothing of it boots, install again"
+    )]
     Changed,
     #[error("the server's plan cannot be read: {0}")]
     Plan(#[from] serde_json::Error),

@@ -51,8 +51,8 @@ pub(crate) enum StreamError {
     #[error("the image's SHA-256 is {own}, expected {expected}; nothing of it boots")]
     Digest { own: String, expected: String },
     #[error(
-        "the unpacked image's SHA-256 is {own}, expected {expected}: this host damaged it, as \
-         faulty memory does; nothing of it boots"
+        "the unpacked image's SHA-256 is {own}, expected {expected}: this host corrupted it, \
+         possibly by faulty memory; nothing of it boots"
     )]
     Unpacked { own: String, expected: String },
     #[error("the unpacked image has {own} bytes, expected {expected}; nothing of it boots")]

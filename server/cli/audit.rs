@@ -68,7 +68,9 @@ fn text_of(check: &AuditCheck) -> String {
     };
     let mut text = match fault {
         None => format!("{entries}, none of them changed, removed or inserted; head {head}\n"),
-        Some(fault) => format!("error: {fault}\n{entries} before are right, up to link {head}\n"),
+        Some(fault) => {
+            format!("error: {fault}\n{entries} before that are intact, up to link {head}\n")
+        }
     };
     if let Some(before_ms) = trimmed_before_ms {
         text.push_str(&format!("removed by audit_days: all before {}\n", moment(*before_ms)));

@@ -141,7 +141,7 @@ pub(crate) enum DiskRefusal {
     NoMatch(Vec<String>),
     #[error("{} disks match, and only one may: {}; set disk of the host, such as disk: {{serial: ...}}", .0.len(), .0.join(", "))]
     Several(Vec<String>),
-    #[error("{} are the same disk by two paths, WWN {wwn}: multipath disks are not written to; by-path of the host's disk chooses one path", paths.join(" and "))]
+    #[error("{} are the same disk by two paths, WWN {wwn}: multipath is not supported; set disk of the host, such as disk: {{by-path: ...}}, to choose one path", paths.join(" and "))]
     TwoPaths { wwn: String, paths: Vec<String> },
     #[error("RAID 1 takes two disks, and {} match{}: {}", .0.len(), if .0.len() == 1 { "es" } else { "" }, .0.join(", "))]
     NotTwo(Vec<String>),
@@ -157,7 +157,7 @@ pub(crate) enum DiskRefusal {
     SectorSize { disk: String, own: u64, image: u64 },
     #[error(
         "the image boots by UEFI only (its first sector has no boot code), and this host boots by \
-         BIOS"
+         BIOS; use an image for BIOS, or set the firmware to UEFI"
     )]
     NoBootCode,
     #[error("disk {disk} is too small: the image needs {needed} bytes, the disk has {own}")]

@@ -2,6 +2,7 @@
 //! its name. Pure.
 
 use super::partitions;
+use crate::model::build_of_tarball;
 
 /// How a disk image is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,10 +20,7 @@ pub(crate) enum NotAnImage {
     Qcow2,
     #[error("the image is a web page, not a disk image")]
     Html,
-    #[error(
-        "the image is a tarball: sudo rackstrap image build disk --tarball FILE makes a disk image \
-         of it"
-    )]
+    #[error("the image is a tarball: {}", build_of_tarball("FILE"))]
     Tarball,
     #[error("the image has no partition table, so no firmware boots it")]
     NoTable,
@@ -85,6 +83,11 @@ impl ImageFormat {
     }
 }
 
+/// Whether bytes are the beginning of a tar archive (POSIX.1-1988, `magic`).
+pub(crate) fn is_tarball(bytes: &[u8]) -> bool {
+    bytes.get(257..262) == Some(b"ustar")
+}
+
 /// What an image begins with, unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Beginning {
@@ -97,7 +100,7 @@ pub(crate) struct Beginning {
 impl Beginning {
     /// The beginning of an image that can boot: one with a partition table.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, NotAnImage> {
-        if bytes.get(257..262) == Some(b"ustar") {
+        if is_tarball(bytes) {
             return Err(NotAnImage::Tarball);
         }
         if !partitions::has_table(bytes) {

@@ -1,5 +1,6 @@
 //! What a file is, by its bytes and never by its name. Pure.
 
+use crate::deploy::image_format::is_tarball;
 use crate::deploy::partitions;
 use crate::model::{CpuArch, FileContent};
 
@@ -92,7 +93,7 @@ fn of_plain(head: &[u8]) -> FileFacts {
     } else if at(0x8001, b"CD001") {
         // Before the partition table that a hybrid ISO has as well.
         FileContent::Iso
-    } else if at(257, b"ustar") {
+    } else if is_tarball(head) {
         FileContent::Tarball
     } else if at(0, b"hsqs") {
         FileContent::Squashfs

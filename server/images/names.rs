@@ -1,7 +1,7 @@
 //! Where a file goes in the store, and which files an image can have where. Pure.
 
 use crate::images::detect::FileFacts;
-use crate::model::{FileContent, STORE_FOLDER};
+use crate::model::{FileContent, STORE_FOLDER, build_of_tarball};
 
 /// How many hexadecimal digits of its digest name the folder of a file.
 const FOLDER_DIGITS: usize = 16;
@@ -108,10 +108,9 @@ fn found(content: FileContent) -> String {
 /// What makes an image of a file that no host can boot, as the end of a refusal.
 pub(super) fn advice(content: FileContent, name: &str) -> String {
     match content {
-        FileContent::Tarball | FileContent::PackedTarball => format!(
-            "; if it has a root file system, sudo rackstrap image build disk --tarball {name} \
-             makes a disk image of it"
-        ),
+        FileContent::Tarball | FileContent::PackedTarball => {
+            format!("; if it has a root file system, {}", build_of_tarball(name))
+        }
         FileContent::FileSystem => {
             "; it has no partition table, so no firmware boots it: give the image of the whole disk"
                 .to_owned()

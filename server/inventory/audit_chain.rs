@@ -171,7 +171,7 @@ pub enum Fault {
         number: i64,
     },
     /// The log ends before a head that it had.
-    #[error("the log ends at link {last}: link {number} and all behind it were removed")]
+    #[error("the log ends at link {last}, before link {number} of the head: its end was removed")]
     Cut {
         /// The last link.
         last: i64,
@@ -179,7 +179,7 @@ pub enum Fault {
         number: i64,
     },
     /// A link is not the one that the log had.
-    #[error("link {number} is another one than that of the head: the log was rewritten")]
+    #[error("link {number} does not match the head: the log was rewritten")]
     Rewritten {
         /// That of the head.
         number: i64,

@@ -342,6 +342,8 @@ fn lines(text: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -357,5 +359,31 @@ mod tests {
                 assert!(names.iter().all(is_name), "{names:?}");
             }
         }
+    }
+
+    /// The guide has the NICs of the list, all of them and no others.
+    #[test]
+    fn the_guide_has_the_drivers_of_nics() {
+        let guide = include_str!("../../docs/guide/images.md");
+        let row = guide.lines().find_map(|line| line.strip_prefix("| NICs | ")).unwrap();
+        let words = row.trim_end_matches(" |").split([',', ';', ' ']).filter(|word| {
+            // The architecture that the rest of the row is for.
+            !word.is_empty() && !word.ends_with(':')
+        });
+        let documented: BTreeSet<String> = words.map(|word| word.replace('-', "_")).collect();
+        let (_, nics) = DEPLOY_MODULES.split_once("# NICs of servers.\n").unwrap();
+        let (nics, others) = nics.split_once("\n\n").unwrap();
+        let names = lines(nics).into_iter().filter_map(|line| line.split(' ').next());
+        // A part of mlx4_en, and the PHY of r8169.
+        let mut listed: BTreeSet<String> = names
+            .filter(|name| !["mlx4_core", "realtek"].contains(name))
+            .map(str::to_owned)
+            .collect();
+        // Those of hypervisors stand with the rest of theirs.
+        for name in ["virtio_net", "hv_netvsc", "vmxnet3"] {
+            assert!(others.contains(name) || MODULES.contains(name), "{name}");
+            listed.insert(name.to_owned());
+        }
+        assert_eq!(documented, listed);
     }
 }

@@ -159,6 +159,7 @@ pub use schema::{Field, Input, Key, Section, sections, site_schema};
 pub use secret::{SecretRef, SecretText};
 pub use site::{Label, Rack, Site, SiteWide, Tenant};
 pub use size::size_text;
+pub(crate) use stored_file::build_of_tarball;
 pub use stored_file::{
     CpuArch, FileContent, STORE_FOLDER, StoredFile, StoredFileFault, UnknownFileWord,
 };

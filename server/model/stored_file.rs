@@ -66,6 +66,11 @@ impl StoredFile {
     }
 }
 
+/// The command that makes a disk image of a tarball, and what it does.
+pub(crate) fn build_of_tarball(name: &str) -> String {
+    format!("sudo rackstrap image build disk --tarball {name} makes a disk image of it")
+}
+
 /// How a file in the store differs from what was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoredFileFault {
@@ -89,10 +94,7 @@ pub enum StoredFileFault {
     #[error("it was written to since it was added; compare it with rackstrap image verify")]
     Touched,
     /// It cannot be written to a disk.
-    #[error(
-        "it is a tarball, which no host can boot: sudo rackstrap image build disk --tarball FILE \
-         makes a disk image of it"
-    )]
+    #[error("it is a tarball, which no host can boot: {}", build_of_tarball("FILE"))]
     Tarball,
     /// Its digest differs.
     #[error("its SHA-256 differs from that of the file that was added; add it again")]

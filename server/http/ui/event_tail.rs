@@ -15,9 +15,9 @@ pub(super) struct EventTail {
 /// New rows of a page.
 #[derive(Serialize)]
 pub(super) struct NewRows {
-    /// They as HTML, newest first.
+    /// The rows as HTML, newest first.
     pub rows: String,
-    /// The number of the newest: those to come are behind it.
+    /// The number of the newest; later rows have greater ones.
     pub after: i64,
 }
 
