@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use fantoccini::elements::Element;
@@ -12,6 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::common::dhcp::wait_for;
 use crate::common::netns::{Netns, run};
 
 /// How long anything on a page may take to appear.
@@ -34,18 +36,25 @@ impl Browser {
 
     /// Starts one inside a namespace, which accepts any certificate.
     pub(crate) async fn inside(namespace: &Netns) -> Self {
-        // The driver is reached from here by a link of its own.
-        let number = std::process::id() % 200;
-        let (near, far) = (format!("10.92.{number}.1"), format!("10.92.{number}.2"));
-        let name = format!("rsb{}", std::process::id());
+        // The driver is reached from here by a link of its own, which no other browser has.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let prefix = format!("10.92.{}", process % 200);
+        let (near, far) =
+            (format!("{prefix}.{}", number * 4 + 1), format!("{prefix}.{}", number * 4 + 2));
+        let name = format!("rsb{process}-{number}");
         let link = format!("link add {name} type veth peer name drv netns {}", namespace.name);
         let lines =
-            [link, format!("address add {near}/24 dev {name}"), format!("link set {name} up")];
+            [link, format!("address add {near}/30 dev {name}"), format!("link set {name} up")];
         for line in lines {
             run(&["ip"].into_iter().chain(line.split(' ')).collect::<Vec<_>>());
         }
-        namespace.ip(&format!("address add {far}/24 dev drv"));
+        namespace.ip(&format!("address add {far}/30 dev drv"));
         namespace.ip("link set drv up");
+        // An address that comes later ends what the browser loads just then (ERR_NETWORK_CHANGED).
+        wait_for("no address is tentative", || {
+            namespace.sh("ip -6 address show tentative").stdout.is_empty()
+        });
         let mut command = namespace.command("chromedriver");
         command.args(["--allowed-ips=", "--allowed-origins=*"]);
         let mut browser = Self::driven(command, &far).await;
